@@ -1,0 +1,157 @@
+//! The hub: every subject composed into one sans-I/O state machine.
+//!
+//! [`Hub::handle`] takes one input and returns what must be sent; [`Hub::next_deadline`] says when
+//! to call it with [`Input::Tick`]. The same value backs the reference hub, the in-memory tests
+//! and the oracle. It never blocks, sleeps, draws or panics.
+
+mod config;
+mod entropy;
+mod registry;
+mod service;
+mod session;
+mod twin;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+pub use config::{HubConfig, HubLimits, Throttles};
+use entropy::Entropy;
+
+use crate::auth::Policy;
+use crate::identity::Identity;
+use crate::registry::Record;
+use crate::session::Session;
+use crate::throttle::Throttle;
+use crate::time::Time;
+use crate::twin::Twin;
+use crate::wire::mqtt::{Malformed, Packet};
+
+/// Names one MQTT connection of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Names one HTTP exchange of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client opened a connection for MQTT.
+    Opened(ConnectionId),
+    /// A packet arrived.
+    Packet(ConnectionId, Packet),
+    /// Bytes arrived that are no MQTT packet.
+    Malformed(ConnectionId, Malformed),
+    /// The client's side of the connection ended.
+    Closed(ConnectionId),
+    /// An HTTP request arrived.
+    Request(ExchangeId, http::Request<Bytes>),
+    /// Time passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a packet.
+    Send(ConnectionId, Packet),
+    /// Close the connection after what was sent before.
+    Close(ConnectionId),
+    /// Answer an HTTP request.
+    Respond(ExchangeId, http::Response<Bytes>),
+}
+
+/// The hub's whole state.
+#[derive(Debug)]
+pub struct Hub {
+    config: HubConfig,
+    policies: Vec<Policy>,
+    entropy: Entropy,
+    entities: BTreeMap<Identity, Entity>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// When to look at a connection again; entries may be early, never late.
+    deadlines: BTreeSet<(Time, ConnectionId)>,
+    twin_reads: Option<Throttle>,
+    twin_updates: Option<Throttle>,
+}
+
+/// One registered identity with all that hangs on it.
+#[derive(Debug)]
+struct Entity {
+    record: Record,
+    twin: Twin,
+    /// The Plug and Play model of the last CONNECT.
+    model_id: String,
+    /// Kept while the identity connects with clean session 0.
+    session: Option<Session>,
+    connection: Option<ConnectionId>,
+}
+
+/// One open MQTT connection.
+#[derive(Debug)]
+struct Connection {
+    /// Who connected; nobody before an accepted CONNECT.
+    peer: Option<Identity>,
+    clean_session: bool,
+    /// Longest silence before the hub closes.
+    idle_max: std::time::Duration,
+    last_packet: Time,
+    /// When the credentials end, grace included.
+    credentials_end: Option<Time>,
+}
+
+impl Hub {
+    /// An empty hub.
+    #[must_use]
+    pub fn new(config: HubConfig) -> Self {
+        let mut entropy = Entropy::new(config.seed);
+        let policies = config.policies(&mut entropy);
+        Self {
+            config,
+            policies,
+            entropy,
+            entities: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            twin_reads: None,
+            twin_updates: None,
+        }
+    }
+
+    /// Takes one input and returns what to do, in order.
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match input {
+            Input::Opened(id) => self.opened(now, id),
+            Input::Packet(id, packet) => self.packet(now, id, packet, &mut outputs),
+            Input::Malformed(id, _) => self.close(now, id, &mut outputs),
+            Input::Closed(id) => self.forget(now, id),
+            Input::Request(id, request) => {
+                let response = self.request(now, request, &mut outputs);
+                outputs.push(Output::Respond(id, response));
+            }
+            Input::Tick => self.tick(now, &mut outputs),
+        }
+        outputs
+    }
+
+    /// When [`Input::Tick`] is due; `None` while nothing waits.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(time, _)| *time)
+    }
+
+    /// The hub's shared access policies.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The host name the hub answers to.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        &self.config.hostname
+    }
+}

@@ -1,0 +1,184 @@
+//! HTTP conventions of the service API: authorization, versions, headers, errors (hub-http.md).
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::{Hub, Output};
+use crate::auth::{Permission, SasToken};
+use crate::error::{ErrorCode, Refusal};
+use crate::time::Time;
+use crate::twin::WriteMode;
+use crate::wire::body::flat_error;
+use crate::wire::percent;
+use crate::wire::route::Call;
+
+/// Oldest and newest `api-version` that is served (hub-http.md § 1.1).
+const API_VERSIONS: (&str, &str) = ("2016-11-14", "2024-03-31");
+
+/// An answer before it gets its headers.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Option<Value>,
+    /// Without quotes.
+    pub(super) etag: Option<String>,
+}
+
+impl Reply {
+    pub(super) fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body: Some(body), etag: None }
+    }
+}
+
+/// `If-Match` in the forms that clients send (hub-http.md § 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum IfMatch {
+    Absent,
+    /// `*` or `"*"`.
+    Any,
+    Quoted(String),
+    Unquoted(String),
+}
+
+impl IfMatch {
+    fn read(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(IF_MATCH) else { return Self::Absent };
+        let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        match (text.as_str(), inner) {
+            ("*", _) | (_, Some("*")) => Self::Any,
+            (_, Some(etag)) => Self::Quoted(etag.to_owned()),
+            (_, None) => Self::Unquoted(text),
+        }
+    }
+}
+
+impl Hub {
+    pub(super) fn request(
+        &mut self,
+        now: Time,
+        request: http::Request<Bytes>,
+        outputs: &mut Vec<Output>,
+    ) -> http::Response<Bytes> {
+        let request_id = self.entropy.guid();
+        let result = self.dispatch(now, &request, outputs);
+        let (mut response, error) = match result {
+            Ok(reply) => (response(&reply), None),
+            Err(refusal) => {
+                let body = flat_error(&refusal, &request_id, now);
+                let status = StatusCode::from_u16(refusal.code.status())
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let reply = Reply { status, body: Some(body), etag: None };
+                (response(&reply), Some(refusal.code.name()))
+            }
+        };
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert("x-ms-request-id", id);
+        }
+        if let Some(name) = error {
+            headers.insert("iothub-errorcode", HeaderValue::from_static(name));
+        }
+        response
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Time,
+        request: &http::Request<Bytes>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Reply, Refusal> {
+        let uri = request.uri();
+        let call = Call::parse(request.method(), uri.path());
+        self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?;
+        let query = percent::decode_pairs(uri.query().unwrap_or_default()).unwrap_or_default();
+        let parameter = |name: &str| {
+            let found = query.iter().find(|(key, _)| key == name);
+            found.and_then(|(_, value)| value.as_deref())
+        };
+        check_api_version(parameter("api-version"))?;
+        let if_match = IfMatch::read(request.headers());
+        let body = request.body();
+        match call? {
+            Call::IdentityList => Ok(self.list_devices(parameter("top"))),
+            Call::ModuleList { device } => self.list_modules(&device),
+            Call::IdentityRead(identity) => self.read_identity(&identity),
+            Call::IdentityWrite(identity) => {
+                self.write_identity(now, &identity, &if_match, body, outputs)
+            }
+            Call::IdentityDelete(identity) => {
+                self.delete_identity(now, &identity, &if_match, outputs)
+            }
+            Call::TwinRead(identity) => self.read_twin(now, &identity),
+            Call::TwinPatch(identity) => {
+                self.write_twin(now, WriteMode::Patch, &identity, &if_match, body, outputs)
+            }
+            Call::TwinReplace(identity) => {
+                self.write_twin(now, WriteMode::Replace, &identity, &if_match, body, outputs)
+            }
+        }
+    }
+
+    fn authorize(
+        &self,
+        now: Time,
+        headers: &HeaderMap,
+        path: &str,
+        call: Option<&Call>,
+    ) -> Result<(), Refusal> {
+        let refuse = |why: String| Refusal::new(ErrorCode::IotHubUnauthorizedAccess, why);
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = header.ok_or_else(|| refuse("Authorization header missing".to_owned()))?;
+        let token = SasToken::parse(header).map_err(|error| refuse(error.to_string()))?;
+        let name = token.policy.as_deref().unwrap_or_default();
+        let permission = call.map_or(Permission::ServiceConnect, permission);
+        let Some(policy) = self.policies.iter().find(|policy| policy.name == name) else {
+            return Err(refuse(format!("there is no policy {name:?}")));
+        };
+        let keys = [policy.primary_key.as_str(), policy.secondary_key.as_str()];
+        let resource = format!("{}{path}", self.config.hostname);
+        token.verify(&keys, &resource, now).map_err(|error| refuse(error.to_string()))?;
+        if call.is_none() || policy.permissions.contains(&permission) {
+            return Ok(());
+        }
+        Err(refuse(format!(
+            "Authorization rule '{name}' does not allow access, needed is {permission:?}"
+        )))
+    }
+}
+
+/// The right a call needs (hub-auth.md § 3).
+fn permission(call: &Call) -> Permission {
+    match call {
+        Call::IdentityList | Call::ModuleList { .. } | Call::IdentityRead(_) => {
+            Permission::RegistryRead
+        }
+        Call::IdentityWrite(_) | Call::IdentityDelete(_) => Permission::RegistryWrite,
+        Call::TwinRead(_) | Call::TwinPatch(_) | Call::TwinReplace(_) => Permission::ServiceConnect,
+    }
+}
+
+fn check_api_version(version: Option<&str>) -> Result<(), Refusal> {
+    let refuse = || Err(Refusal::new(ErrorCode::InvalidProtocolVersion, "BadRequest"));
+    let Some(version) = version else { return refuse() };
+    let date = version.strip_suffix("-preview").unwrap_or(version);
+    let is_date = Time::parse(&format!("{date}T00:00:00Z")).is_some();
+    if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) { Ok(()) } else { refuse() }
+}
+
+fn response(reply: &Reply) -> http::Response<Bytes> {
+    let body = reply.body.as_ref().map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    let mut response = http::Response::new(body);
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    if reply.body.is_some() {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(CONTENT_TYPE, json);
+    }
+    let etag = reply.etag.as_ref().map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
+    if let Some(Ok(etag)) = etag {
+        headers.insert(ETAG, etag);
+    }
+    response
+}

@@ -1,0 +1,21 @@
+//! The executable specification of Azure-IoT-Hub-style device management.
+//!
+//! Everything here has the form `(state, input, now) -> outputs`.
+//! This crate never performs I/O, never reads a clock, never draws a random number and never
+//! panics: time, entropy and limits are inputs.
+//!
+//! - [`twin`], [`registry`], [`auth`], [`session`], [`throttle`]: the semantics of each subject.
+//! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
+//! - [`hub`]: the composition, a sans-I/O state machine.
+
+pub mod auth;
+pub mod error;
+pub mod hub;
+pub mod identity;
+pub mod json;
+pub mod registry;
+pub mod session;
+pub mod throttle;
+pub mod time;
+pub mod twin;
+pub mod wire;

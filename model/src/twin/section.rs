@@ -1,0 +1,297 @@
+//! One twin section: user members with the time and version of their last change.
+//!
+//! The metadata lives in the same tree as the values, so it mirrors them by construction
+//! (HUB-META-005), and the size is kept up to date instead of being recounted.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Members;
+use crate::time::{NEVER, Time};
+
+/// Size of a number in the documented counting.
+const NUMBER_SIZE: usize = 8;
+/// Size of a Boolean in the documented counting.
+const BOOLEAN_SIZE: usize = 4;
+
+/// `tags`, `desired` or `reported`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    root: Object,
+    version: u64,
+    stamp: Option<Stamp>,
+    size: usize,
+}
+
+/// When and by which version something was last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// `$lastUpdated`.
+    pub at: Time,
+    /// `$lastUpdatedVersion`.
+    pub version: u64,
+}
+
+/// Whether metadata carries `$lastUpdatedVersion`: desired does, reported does not (HUB-META-006).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataStyle {
+    /// `$lastUpdated` and `$lastUpdatedVersion`.
+    Desired,
+    /// `$lastUpdated` only.
+    Reported,
+}
+
+type Object = BTreeMap<String, Entry>;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    stamp: Stamp,
+    node: Node,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Node {
+    /// A scalar or a whole array: arrays are never merged (M7).
+    Leaf(Value),
+    Object(Object),
+}
+
+impl Section {
+    /// An untouched section: empty, version 1.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { root: Object::new(), version: 1, stamp: None, size: 0 }
+    }
+
+    /// `$version`.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether there is no user member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.root.is_empty()
+    }
+
+    /// Size in bytes of the documented counting; `$` members do not count (HUB-VALI-017).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The user members.
+    #[must_use]
+    pub fn members(&self) -> Members {
+        to_members(&self.root)
+    }
+
+    /// The user members and `$version`, as a device reads them.
+    #[must_use]
+    pub fn with_version(&self) -> Members {
+        let mut members = self.members();
+        members.insert("$version".to_owned(), json!(self.version));
+        members
+    }
+
+    /// The user members, `$metadata` and `$version`, as a back end reads them.
+    #[must_use]
+    pub fn with_metadata(&self, style: MetadataStyle) -> Members {
+        let mut members = self.with_version();
+        members.insert("$metadata".to_owned(), Value::Object(self.metadata(style)));
+        members
+    }
+
+    /// `$metadata`: the tree of change times.
+    #[must_use]
+    pub fn metadata(&self, style: MetadataStyle) -> Members {
+        let mut metadata = children_metadata(&self.root, style);
+        match self.stamp {
+            None => drop(metadata.insert("$lastUpdated".to_owned(), json!(NEVER))),
+            Some(stamp) => stamp.write(style, &mut metadata),
+        }
+        metadata
+    }
+
+    /// The size the section would have after the PATCH `members`.
+    #[must_use]
+    pub fn size_after_patch(&self, members: &Members) -> usize {
+        let (grown, shrunk) = patch_growth(&self.root, members);
+        (self.size + grown).saturating_sub(shrunk)
+    }
+
+    /// Merges `members` (M1 to M12); `size` is the section's size afterwards.
+    pub(super) fn patch(&mut self, members: &Members, size: usize, now: Time) {
+        let stamp = self.next(size, now);
+        merge(&mut self.root, members, stamp);
+    }
+
+    /// Puts `members` in place of all there is and stamps each of them (HUB-META-010).
+    pub(super) fn replace(&mut self, members: &Members, size: usize, now: Time) {
+        let stamp = self.next(size, now);
+        self.root = new_object(members, stamp);
+    }
+
+    /// `members` plus `null` for everything stored that they lack, at the deepest level.
+    #[must_use]
+    pub fn difference(&self, members: &Members) -> Members {
+        difference(&self.root, members)
+    }
+
+    fn next(&mut self, size: usize, now: Time) -> Stamp {
+        self.version += 1;
+        self.size = size;
+        let stamp = Stamp { at: now, version: self.version };
+        self.stamp = Some(stamp);
+        stamp
+    }
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stamp {
+    fn write(self, style: MetadataStyle, metadata: &mut Members) {
+        metadata.insert("$lastUpdated".to_owned(), json!(self.at.to_string()));
+        if style == MetadataStyle::Desired {
+            metadata.insert("$lastUpdatedVersion".to_owned(), json!(self.version));
+        }
+    }
+}
+
+impl Node {
+    /// A value that stands where no object stood: nulls inside are dropped (M5, M9).
+    fn new(value: &Value, stamp: Stamp) -> Self {
+        match value {
+            Value::Object(members) => Self::Object(new_object(members, stamp)),
+            leaf => Self::Leaf(leaf.clone()),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Leaf(value) => value.clone(),
+            Self::Object(object) => Value::Object(to_members(object)),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Leaf(value) => size_of_value(value),
+            Self::Object(object) => {
+                object.iter().map(|(key, entry)| size_of_text(key) + entry.node.size()).sum()
+            }
+        }
+    }
+}
+
+fn new_object(members: &Members, stamp: Stamp) -> Object {
+    members
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.clone(), Entry { stamp, node: Node::new(value, stamp) }))
+        .collect()
+}
+
+fn merge(object: &mut Object, members: &Members, stamp: Stamp) {
+    for (key, value) in members {
+        if value.is_null() {
+            object.remove(key);
+            continue;
+        }
+        match (object.get_mut(key), value) {
+            (Some(entry), value) => {
+                entry.stamp = stamp;
+                match (&mut entry.node, value) {
+                    (Node::Object(stored), Value::Object(patch)) => merge(stored, patch, stamp),
+                    (node, value) => *node = Node::new(value, stamp),
+                }
+            }
+            (None, value) => {
+                let entry = Entry { stamp, node: Node::new(value, stamp) };
+                object.insert(key.clone(), entry);
+            }
+        }
+    }
+}
+
+/// By how many bytes `members` makes `object` grow and shrink.
+fn patch_growth(object: &Object, members: &Members) -> (usize, usize) {
+    let mut growth = (0, 0);
+    for (key, value) in members {
+        let (grown, shrunk) = match (object.get(key).map(|entry| &entry.node), value) {
+            (None, Value::Null) => (0, 0),
+            (None, value) => (size_of_text(key) + size_of_value(value), 0),
+            (Some(stored), Value::Null) => (0, size_of_text(key) + stored.size()),
+            (Some(Node::Object(stored)), Value::Object(patch)) => patch_growth(stored, patch),
+            (Some(stored), value) => (size_of_value(value), stored.size()),
+        };
+        growth = (growth.0 + grown, growth.1 + shrunk);
+    }
+    growth
+}
+
+fn difference(object: &Object, members: &Members) -> Members {
+    let mut result = members.clone();
+    for (key, entry) in object {
+        match (&entry.node, members.get(key)) {
+            (_, None) => drop(result.insert(key.clone(), Value::Null)),
+            (Node::Object(stored), Some(Value::Object(new))) => {
+                result.insert(key.clone(), Value::Object(difference(stored, new)));
+            }
+            (_, Some(_)) => {}
+        }
+    }
+    result
+}
+
+fn to_members(object: &Object) -> Members {
+    object.iter().map(|(key, entry)| (key.clone(), entry.node.to_value())).collect()
+}
+
+fn children_metadata(object: &Object, style: MetadataStyle) -> Members {
+    let entry_metadata = |entry: &Entry| {
+        let mut metadata = match &entry.node {
+            Node::Leaf(_) => Members::new(),
+            Node::Object(children) => children_metadata(children, style),
+        };
+        entry.stamp.write(style, &mut metadata);
+        Value::Object(metadata)
+    };
+    object.iter().map(|(key, entry)| (key.clone(), entry_metadata(entry))).collect()
+}
+
+/// Size of the members of a section by the documented counting: key lengths plus value sizes at
+/// all levels; nulls count nothing because they are never stored.
+#[must_use]
+pub fn size_of_members(members: &Members) -> usize {
+    let size = |(key, value): (&String, &Value)| match value {
+        Value::Null => 0,
+        value => size_of_text(key) + size_of_value(value),
+    };
+    members.iter().map(size).sum()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => BOOLEAN_SIZE,
+        Value::Number(_) => NUMBER_SIZE,
+        Value::String(text) => size_of_text(text),
+        Value::Array(elements) => elements.iter().map(size_of_value).sum(),
+        Value::Object(members) => size_of_members(members),
+    }
+}
+
+/// UTF-8 bytes without control characters.
+fn size_of_text(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len() - text.bytes().filter(u8::is_ascii_control).count();
+    }
+    text.chars().filter(|c| !c.is_control()).map(char::len_utf8).sum()
+}

@@ -1,0 +1,93 @@
+//! HTTP paths of the service API (hub-http.md §§ 2 and 3).
+
+use http::Method;
+
+use super::percent;
+use crate::error::{ErrorCode, Refusal};
+use crate::identity::Identity;
+
+/// A call of the service API: what is asked of which resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `GET /devices`.
+    IdentityList,
+    /// `GET /devices/{d}/modules`.
+    ModuleList {
+        /// The device whose modules are listed.
+        device: String,
+    },
+    /// `GET /devices/{d}[/modules/{m}]`.
+    IdentityRead(Identity),
+    /// `PUT /devices/{d}[/modules/{m}]`.
+    IdentityWrite(Identity),
+    /// `DELETE /devices/{d}[/modules/{m}]`.
+    IdentityDelete(Identity),
+    /// `GET /twins/{d}[/modules/{m}]`.
+    TwinRead(Identity),
+    /// `PATCH /twins/{d}[/modules/{m}]`.
+    TwinPatch(Identity),
+    /// `PUT /twins/{d}[/modules/{m}]`.
+    TwinReplace(Identity),
+}
+
+impl Call {
+    /// Reads method and path (still percent-encoded, without query).
+    ///
+    /// Ids are decoded once (HUB-HTTP-011) and a trailing slash is accepted (HUB-REG-017).
+    ///
+    /// # Errors
+    /// [`ErrorCode::GenericNotFound`] for an unknown path, [`ErrorCode::GenericMethodNotAllowed`]
+    /// for a known path with another method, [`ErrorCode::ArgumentInvalid`] for a broken escape.
+    pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
+        let trimmed = path.trim_start_matches('/');
+        let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+        let decoded: Option<Vec<String>> = trimmed.split('/').map(percent::decode).collect();
+        let Some(levels) = decoded else {
+            return Err(Refusal::invalid(format!("The path is not valid UTF-8: {path}")));
+        };
+        let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
+        match levels.as_slice() {
+            ["devices"] => one(method, path, Method::GET, Self::IdentityList),
+            ["devices", d, "modules"] => {
+                one(method, path, Method::GET, Self::ModuleList { device: (*d).to_owned() })
+            }
+            ["devices", d] => Self::identity(method, path, Identity::device(*d)),
+            ["devices", d, "modules", m] => Self::identity(method, path, Identity::module(*d, *m)),
+            ["twins", d] => Self::twin(method, path, Identity::device(*d)),
+            ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
+            _ => Err(Refusal::new(
+                ErrorCode::GenericNotFound,
+                format!("The hub has no resource {path}"),
+            )),
+        }
+    }
+
+    fn identity(method: &Method, path: &str, identity: Identity) -> Result<Self, Refusal> {
+        match *method {
+            Method::GET => Ok(Self::IdentityRead(identity)),
+            Method::PUT => Ok(Self::IdentityWrite(identity)),
+            Method::DELETE => Ok(Self::IdentityDelete(identity)),
+            _ => Err(not_allowed(method, path, "GET, PUT, DELETE")),
+        }
+    }
+
+    fn twin(method: &Method, path: &str, identity: Identity) -> Result<Self, Refusal> {
+        match *method {
+            Method::GET => Ok(Self::TwinRead(identity)),
+            Method::PATCH => Ok(Self::TwinPatch(identity)),
+            Method::PUT => Ok(Self::TwinReplace(identity)),
+            _ => Err(not_allowed(method, path, "GET, PATCH, PUT")),
+        }
+    }
+}
+
+fn one(method: &Method, path: &str, allowed: Method, call: Call) -> Result<Call, Refusal> {
+    if *method == allowed { Ok(call) } else { Err(not_allowed(method, path, allowed.as_str())) }
+}
+
+fn not_allowed(method: &Method, path: &str, allowed: &str) -> Refusal {
+    Refusal::new(
+        ErrorCode::GenericMethodNotAllowed,
+        format!("The resource {path} does not support {method}, allowed: {allowed}"),
+    )
+}
