@@ -1,1 +1,17 @@
-//! The wire.
+//! The wire: the only room that knows sockets, TLS, processes and tokio.
+//!
+//! - [`hub`] serves the model's hub; no protocol rule lives there.
+//! - [`device`] is the scripted device client that can send any bytes; [`everyday`] is the device
+//!   on rumqttc, the independent cross-check.
+//! - [`operator`] is the back end's HTTP client.
+//! - [`trace`] is the recorded history of all of them.
+
+pub mod clock;
+pub mod connection_string;
+pub mod device;
+pub mod endpoint;
+pub mod everyday;
+pub mod hub;
+pub mod operator;
+pub mod tls;
+pub mod trace;

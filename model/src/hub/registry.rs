@@ -46,7 +46,7 @@ impl Hub {
         check_new_identity(identity)?;
         let request = SettingsRequest::from_body(identity, &json::parse(body)?)?;
         if *if_match == IfMatch::Absent {
-            self.create(now, identity, request)
+            self.create(identity, request)
         } else {
             self.update(now, identity, if_match, request, outputs)
         }
@@ -54,7 +54,6 @@ impl Hub {
 
     fn create(
         &mut self,
-        now: Time,
         identity: &Identity,
         request: SettingsRequest,
     ) -> Result<Reply, Refusal> {
@@ -93,7 +92,6 @@ impl Hub {
         };
         let reply = entity.identity_reply();
         self.entities.insert(identity.clone(), entity);
-        let _now_stamps_nothing_on_creation = now;
         Ok(reply)
     }
 

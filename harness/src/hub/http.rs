@@ -1,0 +1,66 @@
+//! One HTTP connection of the reference hub.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use twinspec_model::error::{ErrorCode, Refusal};
+use twinspec_model::wire::body::flat_error;
+
+use super::shared::Shared;
+use crate::device::Stream;
+
+/// The largest request body the hub reads, in bytes.
+const BODY_MAX: usize = 4 << 20;
+
+/// How long a client may take to send the head of a request.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a client may take to send the body of a request.
+const BODY_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off or sends no HTTP ends its own connection and nothing else.
+    let _ended = connection.await;
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
+    let response = match body {
+        Ok(Ok(body)) => {
+            shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok()
+        }
+        Ok(Err(_)) | Err(_) => None,
+    };
+    Ok(response.unwrap_or_else(|| too_large(&shared)).map(Full::new))
+}
+
+/// The answer to a body that is too large or never arrives whole.
+fn too_large(shared: &Shared) -> http::Response<Bytes> {
+    let code = ErrorCode::GenericRequestEntityTooLarge;
+    let refusal =
+        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
+    let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
+    let mut response = http::Response::new(Bytes::from(body));
+    *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+    let json = http::HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
+    response.headers_mut().insert("iothub-errorcode", name);
+    response
+}

@@ -1,0 +1,169 @@
+//! The reference hub on real sockets: read, decode, let the model handle, write.
+
+mod http;
+mod mqtt;
+mod shared;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use twinspec_model::hub::{Hub, HubConfig, Input};
+
+use crate::clock::Clock;
+use crate::device::Stream;
+use crate::tls::Authority;
+use shared::Shared;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
+
+/// What a reference hub listens on; port 0 picks a free one.
+#[derive(Clone, Debug, Default)]
+pub struct Listen {
+    /// MQTT over plain TCP.
+    pub mqtt: Option<SocketAddr>,
+    /// MQTT over TLS.
+    pub mqtts: Option<SocketAddr>,
+    /// HTTP over plain TCP.
+    pub http: Option<SocketAddr>,
+    /// HTTP over TLS.
+    pub https: Option<SocketAddr>,
+}
+
+/// A running reference hub; it stops when dropped.
+pub struct ReferenceHub {
+    shared: Arc<Shared>,
+    addresses: Listen,
+    authority: Authority,
+    /// Dropping the set ends every listener, connection and timer.
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Service {
+    Mqtt,
+    Http,
+}
+
+impl ReferenceHub {
+    /// Binds the listeners and starts serving.
+    ///
+    /// # Errors
+    /// When an address cannot be bound (the message names it) or the host name is no DNS name.
+    pub async fn start(config: HubConfig, listen: &Listen, clock: Clock) -> io::Result<Self> {
+        let authority = Authority::new(&config.hostname)?;
+        let acceptor = TlsAcceptor::from(authority.server_config());
+        let shared = Arc::new(Shared::new(Hub::new(config), clock));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_time(Arc::clone(&shared)));
+        let mut bind = async |address: Option<SocketAddr>, service, acceptor| {
+            let Some(address) = address else { return Ok(None) };
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            };
+            let listener = TcpListener::bind(address).await.map_err(named)?;
+            let bound = listener.local_addr()?;
+            tasks.spawn(accept(listener, service, acceptor, Arc::clone(&shared)));
+            Ok::<_, io::Error>(Some(bound))
+        };
+        let addresses = Listen {
+            mqtt: bind(listen.mqtt, Service::Mqtt, None).await?,
+            mqtts: bind(listen.mqtts, Service::Mqtt, Some(acceptor.clone())).await?,
+            http: bind(listen.http, Service::Http, None).await?,
+            https: bind(listen.https, Service::Http, Some(acceptor)).await?,
+        };
+        Ok(Self { shared, addresses, authority, _tasks: tasks })
+    }
+
+    /// The addresses that were bound.
+    #[must_use]
+    pub fn addresses(&self) -> &Listen {
+        &self.addresses
+    }
+
+    /// The certificate of the hub's authority, PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        self.authority.ca_pem()
+    }
+
+    /// The base64 primary key of the policy `name`.
+    #[must_use]
+    pub fn policy_key(&self, name: &str) -> Option<String> {
+        self.shared.with_hub(|hub| {
+            let policy = hub.policies().iter().find(|policy| policy.name == name);
+            policy.map(|policy| policy.primary_key.clone())
+        })
+    }
+
+    /// Moves the hub's clock forward and lets everything that became due happen.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock.advance(by);
+        self.shared.handle([Input::Tick]);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    service: Service,
+    acceptor: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, _)) => {
+                    let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                    connections.spawn(serve(tcp, service, acceptor, shared));
+                }
+                // Out of descriptors, say: give others time to close theirs.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(
+    tcp: TcpStream,
+    service: Service,
+    acceptor: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+) {
+    let _latency_only_if_this_fails = tcp.set_nodelay(true);
+    let stream: Box<dyn Stream> = match acceptor {
+        None => Box::new(tcp),
+        Some(acceptor) => match timeout(HANDSHAKE_WAIT, acceptor.accept(tcp)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(_)) | Err(_) => return,
+        },
+    };
+    match service {
+        Service::Mqtt => mqtt::serve(stream, &shared).await,
+        Service::Http => http::serve(stream, shared).await,
+    }
+}
+
+/// Gives the model its ticks: at the next deadline, or earlier when a nearer one appears.
+async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        let nearer_deadline = shared.nearer_deadline.notified();
+        match shared.until_deadline() {
+            None => nearer_deadline.await,
+            Some(wait) => {
+                let due = tokio::time::Instant::now() + wait;
+                tokio::select! {
+                    () = sleep_until(due) => shared.handle([Input::Tick]),
+                    () = nearer_deadline => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! One MQTT connection of the reference hub.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use twinspec_model::hub::{ConnectionId, Input};
+use twinspec_model::wire::mqtt;
+
+use super::shared::{Link, Shared};
+use crate::device::Stream;
+
+/// The largest packet the hub reads: a 256 KB message plus its topic (HUB-TELE-006).
+const PACKET_MAX: usize = 256 * 1024 + 16 * 1024;
+
+pub(super) async fn serve(mut stream: impl Stream, shared: &Shared) {
+    let (id, link) = shared.open_link();
+    // However the connection ends, the model is told once below.
+    let _ended = converse(&mut stream, shared, id, &link).await;
+    shared.close_link(id);
+    let _best_effort_the_peer_may_be_gone = stream.shutdown().await;
+}
+
+async fn converse(
+    stream: &mut impl Stream,
+    shared: &Shared,
+    id: ConnectionId,
+    link: &Link,
+) -> io::Result<()> {
+    let mut inbox = BytesMut::with_capacity(4096);
+    loop {
+        tokio::select! {
+            read = stream.read_buf(&mut inbox) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                shared.handle(inputs(id, &mut inbox));
+            }
+            () = link.ready.notified() => {}
+        }
+        let (bytes, closing) = link.take();
+        if !bytes.is_empty() {
+            tokio::select! {
+                written = write(stream, &bytes) => written?,
+                () = link.overflow.notified() => return Ok(()),
+            }
+        }
+        if closing {
+            return Ok(());
+        }
+    }
+}
+
+async fn write(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Everything complete in `inbox`; decoding stops at the first malformed packet.
+fn inputs(id: ConnectionId, inbox: &mut BytesMut) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    loop {
+        match mqtt::decode(inbox, PACKET_MAX) {
+            Ok(Some(packet)) => inputs.push(Input::Packet(id, packet)),
+            Ok(None) => return inputs,
+            Err(malformed) => {
+                inbox.clear();
+                inputs.push(Input::Malformed(id, malformed));
+                return inputs;
+            }
+        }
+    }
+}

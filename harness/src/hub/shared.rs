@@ -1,0 +1,159 @@
+//! The model's hub behind a lock, and where its outputs go.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Notify, oneshot};
+use twinspec_model::hub::{ConnectionId, ExchangeId, Hub, Input, Output};
+use twinspec_model::time::Time;
+
+use crate::clock::Clock;
+
+/// Bytes that may wait for one slow reader before the hub gives it up.
+const OUTBOX_MAX: usize = 8 << 20;
+
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    /// Told when a deadline appears that is nearer than the one being waited for.
+    pub(super) nearer_deadline: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    hub: Hub,
+    links: HashMap<ConnectionId, Arc<Link>>,
+    exchanges: HashMap<ExchangeId, oneshot::Sender<http::Response<Bytes>>>,
+    next_id: u64,
+    awaited: Option<Time>,
+}
+
+/// The way out to one MQTT connection.
+#[derive(Default)]
+pub(super) struct Link {
+    outbox: Mutex<Outbox>,
+    /// There is something to write, or the connection is to end.
+    pub(super) ready: Notify,
+    /// The reader is too slow: end without writing the rest.
+    pub(super) overflow: Notify,
+}
+
+#[derive(Default)]
+struct Outbox {
+    bytes: BytesMut,
+    closing: bool,
+}
+
+impl Link {
+    /// Takes what is to be written, and whether the connection ends after it.
+    pub(super) fn take(&self) -> (BytesMut, bool) {
+        let mut outbox = lock(&self.outbox);
+        (outbox.bytes.split(), outbox.closing)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(hub: Hub, clock: Clock) -> Self {
+        let state = State {
+            hub,
+            links: HashMap::new(),
+            exchanges: HashMap::new(),
+            next_id: 0,
+            awaited: None,
+        };
+        Self { clock, nearer_deadline: Notify::new(), state: Mutex::new(state) }
+    }
+
+    pub(super) fn with_hub<T>(&self, look: impl FnOnce(&Hub) -> T) -> T {
+        look(&lock(&self.state).hub)
+    }
+
+    /// Lets the model handle `inputs` in order and passes on what it wants done.
+    pub(super) fn handle(&self, inputs: impl IntoIterator<Item = Input>) {
+        let mut state = lock(&self.state);
+        for input in inputs {
+            for output in state.hub.handle(self.clock.now(), input) {
+                state.carry_out(output);
+            }
+        }
+        let next = state.hub.next_deadline();
+        if next.is_some_and(|next| state.awaited.is_none_or(|awaited| next < awaited)) {
+            self.nearer_deadline.notify_one();
+        }
+    }
+
+    pub(super) fn open_link(&self) -> (ConnectionId, Arc<Link>) {
+        let link = Arc::new(Link::default());
+        let mut state = lock(&self.state);
+        let id = ConnectionId(state.new_id());
+        state.links.insert(id, Arc::clone(&link));
+        drop(state);
+        self.handle([Input::Opened(id)]);
+        (id, link)
+    }
+
+    pub(super) fn close_link(&self, id: ConnectionId) {
+        lock(&self.state).links.remove(&id);
+        self.handle([Input::Closed(id)]);
+    }
+
+    /// Hands a request to the model and returns where its answer will arrive.
+    pub(super) fn ask(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> oneshot::Receiver<http::Response<Bytes>> {
+        let (answer, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        let id = ExchangeId(state.new_id());
+        state.exchanges.insert(id, answer);
+        drop(state);
+        self.handle([Input::Request(id, request)]);
+        receiver
+    }
+
+    /// How long until the model needs a tick.
+    pub(super) fn until_deadline(&self) -> Option<Duration> {
+        let mut state = lock(&self.state);
+        state.awaited = state.hub.next_deadline();
+        state.awaited.map(|deadline| deadline.since(self.clock.now()))
+    }
+}
+
+impl State {
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send(id, packet) => {
+                let Some(link) = self.links.get(&id) else { return };
+                let mut outbox = lock(&link.outbox);
+                packet.encode(&mut outbox.bytes);
+                if outbox.bytes.len() > OUTBOX_MAX {
+                    outbox.closing = true;
+                    link.overflow.notify_one();
+                }
+                link.ready.notify_one();
+            }
+            Output::Close(id) => {
+                if let Some(link) = self.links.remove(&id) {
+                    lock(&link.outbox).closing = true;
+                    link.ready.notify_one();
+                }
+            }
+            Output::Respond(id, response) => {
+                if let Some(answer) = self.exchanges.remove(&id) {
+                    // The caller may have gone away meanwhile; then nobody wants the answer.
+                    drop(answer.send(response));
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
