@@ -2,6 +2,7 @@
 
 mod http;
 mod mqtt;
+mod overlay;
 mod shared;
 
 use std::io;
@@ -18,6 +19,7 @@ use twinspec_model::hub::{Hub, HubConfig, Input};
 use crate::clock::Clock;
 use crate::device::Stream;
 use crate::tls::Authority;
+pub use overlay::{Faithful, Overlay};
 use shared::Shared;
 
 /// How long a TLS handshake may take.
@@ -57,9 +59,22 @@ impl ReferenceHub {
     /// # Errors
     /// When an address cannot be bound (the message names it) or the host name is no DNS name.
     pub async fn start(config: HubConfig, listen: &Listen, clock: Clock) -> io::Result<Self> {
+        Self::start_under(Box::new(Faithful), config, listen, clock).await
+    }
+
+    /// Like [`Self::start`], with `overlay` laid over the model: a hub with a defect.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_under(
+        overlay: Box<dyn Overlay>,
+        config: HubConfig,
+        listen: &Listen,
+        clock: Clock,
+    ) -> io::Result<Self> {
         let authority = Authority::new(&config.hostname)?;
         let acceptor = TlsAcceptor::from(authority.server_config());
-        let shared = Arc::new(Shared::new(Hub::new(config), clock));
+        let shared = Arc::new(Shared::new(Hub::new(config), overlay, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));
         let mut bind = async |address: Option<SocketAddr>, service, acceptor| {

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use twinspec_model::hub::{ConnectionId, ExchangeId, Hub, Input, Output};
 use twinspec_model::time::Time;
 
+use super::overlay::Overlay;
 use crate::clock::Clock;
 
 /// Bytes that may wait for one slow reader before the hub gives it up.
@@ -23,6 +24,7 @@ pub(super) struct Shared {
 
 struct State {
     hub: Hub,
+    overlay: Box<dyn Overlay>,
     links: HashMap<ConnectionId, Arc<Link>>,
     exchanges: HashMap<ExchangeId, oneshot::Sender<http::Response<Bytes>>>,
     next_id: u64,
@@ -54,9 +56,10 @@ impl Link {
 }
 
 impl Shared {
-    pub(super) fn new(hub: Hub, clock: Clock) -> Self {
+    pub(super) fn new(hub: Hub, overlay: Box<dyn Overlay>, clock: Clock) -> Self {
         let state = State {
             hub,
+            overlay,
             links: HashMap::new(),
             exchanges: HashMap::new(),
             next_id: 0,
@@ -73,8 +76,11 @@ impl Shared {
     pub(super) fn handle(&self, inputs: impl IntoIterator<Item = Input>) {
         let mut state = lock(&self.state);
         for input in inputs {
-            for output in state.hub.handle(self.clock.now(), input) {
-                state.carry_out(output);
+            for input in state.overlay.input(input) {
+                for output in state.hub.handle(self.clock.now(), input) {
+                    let outputs = state.overlay.output(output);
+                    outputs.into_iter().for_each(|output| state.carry_out(output));
+                }
             }
         }
         let next = state.hub.next_deadline();

@@ -1,0 +1,217 @@
+//! What a case works with: fresh identities, a scripted device, the back end, and judgement.
+//!
+//! Every step that relies on a requirement names it: when the step breaks, the finding says which
+//! sentence was broken, even where the case is about another one.
+
+mod device;
+mod service;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use twinspec_harness::trace::Recorder;
+use twinspec_model::identity::Identity;
+
+pub use device::{Connection, Login, Notification, TwinAnswer};
+pub use service::IfMatch;
+
+use crate::target::Target;
+use crate::verdict::{Checked, Finding, Stop};
+
+/// How long an answer may take.
+pub const ANSWER: Duration = Duration::from_secs(10);
+/// How long a change may take to be seen by a back-end read (hub-twins.md § 9).
+pub const VISIBLE: Duration = Duration::from_secs(10);
+/// How long a peer may take to show that it is alive.
+pub const ALIVE: Duration = Duration::from_secs(5);
+/// Pause between two looks at something that is not there yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The devices a run has registered and not yet removed.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers(Arc<Mutex<BTreeSet<String>>>);
+
+impl Leftovers {
+    fn add(&self, device: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
+    }
+
+    fn remove(&self, device: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
+    }
+
+    /// The ids of what is still registered.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// The bench of one case.
+pub struct Bench {
+    pub(crate) target: Arc<Target>,
+    pub(crate) recorder: Recorder,
+    leftovers: Leftovers,
+    mine: Vec<String>,
+    findings: Vec<Finding>,
+    checked: BTreeSet<&'static str>,
+}
+
+/// A registered identity with its key.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// Device or module.
+    pub identity: Identity,
+    /// Primary key, base64.
+    pub key: String,
+}
+
+impl Bench {
+    /// A bench for one case.
+    #[must_use]
+    pub fn new(target: Arc<Target>, leftovers: Leftovers) -> Self {
+        let recorder = Recorder::new(target.keep_secrets);
+        Self {
+            target,
+            recorder,
+            leftovers,
+            mine: Vec::new(),
+            findings: Vec::new(),
+            checked: BTreeSet::new(),
+        }
+    }
+
+    /// Registers a device of this case's own.
+    ///
+    /// # Errors
+    /// When the hub refuses (HUB-REG-001).
+    pub async fn device(&mut self) -> Checked<Registered> {
+        let device = self.target.new_name();
+        self.leftovers.add(&device);
+        self.mine.push(device.clone());
+        self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// Registers a module of `device`.
+    ///
+    /// # Errors
+    /// When the hub refuses (HUB-REG-023).
+    pub async fn module(&mut self, device: &Registered, module: &str) -> Checked<Registered> {
+        let device = &device.identity.device;
+        let body = json!({ "deviceId": device, "moduleId": module });
+        self.register(Identity::module(device, module), body).await
+    }
+
+    async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
+        let path = service::identity_path(&identity);
+        let answer = self.call(Method::PUT, &path, IfMatch::Absent, Some(&body)).await?;
+        let key = answer.json()["authentication"]["symmetricKey"]["primaryKey"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        if !answer.status.is_success() || key.is_empty() {
+            return Err(Stop::Broken {
+                requirement: "HUB-REG-001",
+                allowed: "200 with the new identity and its keys".to_owned(),
+                seen: answer.to_string(),
+            });
+        }
+        Ok(Registered { identity, key })
+    }
+
+    /// Demands that `holds`; otherwise `seen` is reported against `allowed`.
+    ///
+    /// Returns `holds`, for steps that make no sense after a broken demand.
+    pub fn demand(
+        &mut self,
+        requirement: &'static str,
+        holds: bool,
+        allowed: impl Into<String>,
+        seen: impl Into<String>,
+    ) -> bool {
+        self.checked.insert(requirement);
+        if !holds {
+            let at = self.recorder.len();
+            self.findings.push(Finding::broken(requirement, allowed.into(), seen.into(), at));
+        }
+        holds
+    }
+
+    /// Demands that `seen` equals `allowed`; `what` names the thing compared.
+    pub fn equal<T: PartialEq + Debug>(
+        &mut self,
+        requirement: &'static str,
+        what: &str,
+        allowed: T,
+        seen: T,
+    ) -> bool {
+        let holds = seen == allowed;
+        let text = |value: T| format!("{what} {}", shorten(&format!("{value:?}")));
+        self.demand(requirement, holds, text(allowed), text(seen))
+    }
+
+    /// Demands that two JSON documents are equal.
+    pub fn equal_json(
+        &mut self,
+        requirement: &'static str,
+        what: &str,
+        allowed: &Value,
+        seen: &Value,
+    ) -> bool {
+        let text = |value: &Value| format!("{what} {}", shorten(&value.to_string()));
+        self.demand(requirement, allowed == seen, text(allowed), text(seen))
+    }
+
+    /// Waits as long as the target's profile asks for between a SUBACK and the change that is to
+    /// be notified; not at all unless it asks.
+    pub async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(self.target.profile.settle_ms)).await;
+    }
+
+    /// Whether the target is the reference hub in this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.target.is_embedded()
+    }
+
+    /// Removes what this case registered.
+    pub(crate) async fn clean_up(&mut self) {
+        for device in std::mem::take(&mut self.mine) {
+            if remove(&self.target, &device, &self.recorder).await {
+                self.leftovers.remove(&device);
+            }
+        }
+    }
+
+    pub(crate) fn into_findings(self) -> (Vec<Finding>, BTreeSet<&'static str>) {
+        (self.findings, self.checked)
+    }
+
+    pub(crate) fn budget(&self, budget: Duration) -> Duration {
+        self.target.stretched(budget)
+    }
+}
+
+/// Removes a device; `true` when the hub has it no more.
+pub(crate) async fn remove(target: &Target, device: &str, recorder: &Recorder) -> bool {
+    let path = service::identity_path(&Identity::device(device));
+    let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
+    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
+    answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
+}
+
+/// `text`, cut where nobody reads on.
+pub(crate) fn shorten(text: &str) -> String {
+    const LENGTH_MAX: usize = 600;
+    match text.char_indices().nth(LENGTH_MAX) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            let start = text.get(..at).unwrap_or_default();
+            format!("{start}… ({} bytes in all)", text.len())
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The back end of a case.
+
+use bytes::Bytes;
+use http::Method;
+use http::header::IF_MATCH;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use twinspec_harness::operator::{Answer, Request};
+use twinspec_model::identity::Identity;
+use twinspec_model::wire::percent;
+
+use super::{ANSWER, Bench, LOOK_AGAIN, VISIBLE};
+use crate::target::Target;
+use crate::verdict::{Checked, Stop};
+
+/// The API version that cases use: the current one of the service SDKs.
+const API_VERSION: &str = "2021-04-12";
+
+/// The condition of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMatch<'a> {
+    /// No header.
+    Absent,
+    /// `"*"`, in quotes as the SDKs send it.
+    Any,
+    /// The etag, put in quotes.
+    Etag(&'a str),
+    /// The header's text as it is.
+    Raw(&'a str),
+}
+
+impl Bench {
+    /// Sends a request with the run's credentials and returns whatever is answered.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        if_match: IfMatch<'_>,
+        body: Option<&Value>,
+    ) -> Checked<Answer> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        self.call_raw(method, path, if_match, body).await
+    }
+
+    /// Like [`Self::call`] with a body of any bytes.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn call_raw(
+        &mut self,
+        method: Method,
+        path: &str,
+        if_match: IfMatch<'_>,
+        body: Option<Bytes>,
+    ) -> Checked<Answer> {
+        let request = request(&self.target, method, path, if_match, body);
+        let wait = self.budget(ANSWER);
+        let answer = self.target.operator.call(&request, wait, &self.recorder).await;
+        answer.map_err(|error| Stop::Inconclusive(error.to_string()))
+    }
+
+    /// PATCH or PUT of a twin; whatever is answered.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn write_twin(
+        &mut self,
+        method: Method,
+        identity: &Identity,
+        if_match: IfMatch<'_>,
+        body: &Value,
+    ) -> Checked<Answer> {
+        self.call(method, &twin_path(identity), if_match, Some(body)).await
+    }
+
+    /// PATCH that must be accepted; returns the twin in the answer (HUB-MERGE-022).
+    ///
+    /// # Errors
+    /// When it is not accepted.
+    pub async fn patch_twin(&mut self, identity: &Identity, body: &Value) -> Checked<Value> {
+        let answer = self.write_twin(Method::PATCH, identity, IfMatch::Absent, body).await?;
+        accepted("HUB-MERGE-022", answer)
+    }
+
+    /// PUT that must be accepted; returns the twin in the answer (HUB-MERGE-022).
+    ///
+    /// # Errors
+    /// When it is not accepted.
+    pub async fn replace_twin(&mut self, identity: &Identity, body: &Value) -> Checked<Value> {
+        let answer = self.write_twin(Method::PUT, identity, IfMatch::Absent, body).await?;
+        accepted("HUB-MERGE-022", answer)
+    }
+
+    /// The twin as a back end reads it (HUB-META-013).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_twin(&mut self, identity: &Identity) -> Checked<Value> {
+        let answer = self.call(Method::GET, &twin_path(identity), IfMatch::Absent, None).await?;
+        accepted("HUB-META-013", answer)
+    }
+
+    /// Reads the twin until `shows` holds or the budget is used up, and returns the last reading:
+    /// a hub that is spread over machines may lag behind its devices.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn watch_twin(
+        &mut self,
+        identity: &Identity,
+        shows: impl Fn(&Value) -> bool,
+    ) -> Checked<Value> {
+        let deadline = Instant::now() + self.budget(VISIBLE);
+        loop {
+            let twin = self.read_twin(identity).await?;
+            if shows(&twin) || Instant::now() >= deadline {
+                return Ok(twin);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+fn accepted(requirement: &'static str, answer: Answer) -> Checked<Value> {
+    if answer.status.as_u16() == 200 && answer.json().is_object() {
+        return Ok(answer.json());
+    }
+    Err(Stop::Broken {
+        requirement,
+        allowed: "200 with the twin".to_owned(),
+        seen: answer.to_string(),
+    })
+}
+
+pub(crate) fn request(
+    target: &Target,
+    method: Method,
+    path: &str,
+    if_match: IfMatch<'_>,
+    body: Option<Bytes>,
+) -> Request {
+    let condition = match if_match {
+        IfMatch::Absent => None,
+        IfMatch::Any => Some("\"*\"".to_owned()),
+        IfMatch::Etag(etag) => Some(format!("\"{etag}\"")),
+        IfMatch::Raw(text) => Some(text.to_owned()),
+    };
+    let mark = if path.contains('?') { '&' } else { '?' };
+    Request {
+        method,
+        target: format!("{path}{mark}api-version={API_VERSION}"),
+        authorization: target.authorization(),
+        headers: condition.into_iter().map(|text| (IF_MATCH, text)).collect(),
+        body: body.unwrap_or_default(),
+    }
+}
+
+pub(super) fn identity_path(identity: &Identity) -> String {
+    path("devices", identity)
+}
+
+fn twin_path(identity: &Identity) -> String {
+    path("twins", identity)
+}
+
+fn path(collection: &str, identity: &Identity) -> String {
+    let device = percent::encode(&identity.device);
+    match &identity.module {
+        None => format!("/{collection}/{device}"),
+        Some(module) => format!("/{collection}/{device}/modules/{}", percent::encode(module)),
+    }
+}

@@ -1,0 +1,3 @@
+//! Cases that judge a hub.
+
+pub mod twin;

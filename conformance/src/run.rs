@@ -1,0 +1,163 @@
+//! Running cases: concurrently, each with its own bench and bounded in time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use twinspec_harness::trace::{Record, Recorder};
+
+use crate::bench::{Bench, Leftovers, remove};
+use crate::case::{Case, Group};
+use crate::target::Target;
+use crate::verdict::{Finding, Outcome, Stop, Verdict};
+
+/// The longest a case may take, before the patience factor.
+const CASE: Duration = Duration::from_secs(120);
+
+/// A selected case.
+pub type Selected = (&'static Group, &'static Case);
+
+/// Runs `cases` in this order, up to `jobs` at a time, and tells `progress` of each that ended.
+pub async fn run(
+    target: &Arc<Target>,
+    cases: &[Selected],
+    jobs: usize,
+    leftovers: &Leftovers,
+    mut progress: impl FnMut(&'static Case, &Outcome),
+) -> Vec<(Selected, Outcome)> {
+    let places = Arc::new(Semaphore::new(jobs.max(1)));
+    let mut running = JoinSet::new();
+    for (index, (_, case)) in cases.iter().copied().enumerate() {
+        let (places, target, leftovers) =
+            (Arc::clone(&places), Arc::clone(target), leftovers.clone());
+        running.spawn(async move {
+            // The semaphore is never closed; a failure would only mean less waiting.
+            let _place = places.acquire().await;
+            (index, run_case(&target, case, &leftovers).await)
+        });
+    }
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; cases.len()];
+    while let Some(joined) = running.join_next().await {
+        let Ok((index, outcome)) = joined else { continue };
+        if let (Some((_, case)), Some(slot)) = (cases.get(index), outcomes.get_mut(index)) {
+            progress(case, &outcome);
+            *slot = Some(outcome);
+        }
+    }
+    let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
+    cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
+}
+
+/// Runs one case and removes what it registered.
+pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Leftovers) -> Outcome {
+    let began = Instant::now();
+    let finish = |findings, trace| conclude(case, findings, trace, began.elapsed());
+    if let Some(reason) = target.profile.reason_against(case.requirements) {
+        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
+    }
+    let target = match target.private(case.needs).await {
+        Ok(None) => Arc::clone(target),
+        Ok(Some(private)) => Arc::new(private),
+        Err(error) => {
+            return finish(Ended::Stopped(Vec::new(), Stop::Harness(error.to_string())), Vec::new());
+        }
+    };
+    if !case.needs.is_empty() && !target.is_embedded() {
+        let reason = format!("needs {:?}, which only the embedded hub offers", case.needs);
+        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
+    }
+    let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());
+    let budget = target.stretched(CASE);
+    let result = timeout(budget, (case.run)(&mut bench)).await;
+    let recorder = bench.recorder.clone();
+    let trace = recorder.records();
+    bench.clean_up().await;
+    let (findings, checked) = bench.into_findings();
+    let ended = match result {
+        Ok(Ok(())) => Ended::Whole(findings, checked),
+        Ok(Err(stop)) => Ended::Stopped(findings, stop),
+        Err(_) => Ended::Stopped(
+            findings,
+            Stop::Inconclusive(format!("the case did not end within {budget:?}")),
+        ),
+    };
+    finish(ended, trace)
+}
+
+/// Removes whatever cases left behind, for example because the run was broken off.
+pub async fn clean_up(target: &Target, leftovers: &Leftovers) {
+    let recorder = Recorder::new(false);
+    for device in leftovers.ids() {
+        remove(target, &device, &recorder).await;
+    }
+}
+
+/// How a body ended.
+enum Ended {
+    Whole(Vec<Finding>, BTreeSet<&'static str>),
+    Stopped(Vec<Finding>, Stop),
+}
+
+fn conclude(
+    case: &Case,
+    ended: Ended,
+    trace: Vec<Record>,
+    duration: Duration,
+) -> Outcome {
+    let at = trace.len();
+    let (mut findings, forced) = match ended {
+        Ended::Whole(mut findings, checked) => {
+            let unchecked = case.requirements.iter().filter(|id| !checked.contains(**id));
+            let unchecked: Vec<&str> = unchecked.copied().collect();
+            if !unchecked.is_empty() {
+                let seen = format!("the case ended without checking {}", unchecked.join(", "));
+                findings.push(Finding::trouble("the suite is at fault", seen, at));
+            }
+            (findings, None)
+        }
+        Ended::Stopped(mut findings, stop) => {
+            let forced = match stop {
+                Stop::Broken { requirement, allowed, seen } => {
+                    findings.push(Finding::broken(requirement, allowed, seen, at));
+                    None
+                }
+                Stop::Unsupported(why) => {
+                    findings.push(Finding::trouble("not supported", why, at));
+                    Some(Verdict::Unsupported)
+                }
+                Stop::Inconclusive(why) => {
+                    findings.push(Finding::trouble("no verdict was reached", why, at));
+                    Some(Verdict::Inconclusive)
+                }
+                Stop::Harness(why) => {
+                    findings.push(Finding::trouble("the suite is at fault", why, at));
+                    None
+                }
+            };
+            (findings, forced)
+        }
+    };
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict()));
+    let worst = |findings: &[Finding]| findings.first().map_or(Verdict::Pass, Finding::verdict);
+    // A MUST that was seen broken stays broken, whatever happened afterwards.
+    let broken = findings.iter().any(|finding| finding.verdict() == Verdict::Fail);
+    let verdict = match forced {
+        Some(forced) if !broken => forced,
+        _ if broken => Verdict::Fail,
+        _ => worst(&findings),
+    };
+    Outcome { verdict, findings, trace, duration }
+}
+
+fn panicked() -> Outcome {
+    let seen = "the case panicked".to_owned();
+    Outcome {
+        verdict: Verdict::Error,
+        findings: vec![Finding::trouble("the suite is at fault", seen, 0)],
+        trace: Vec::new(),
+        duration: Duration::ZERO,
+    }
+}
