@@ -1,1 +1,92 @@
-fn main() {}
+//! Every case as a test: `cargo test` and `cargo nextest run` list, filter and run them.
+//!
+//! Judged is the embedded reference hub, or the hub that the environment names:
+//! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CA` and
+//! `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+use twinspec::bench::Leftovers;
+use twinspec::case;
+use twinspec::known::KnownFailures;
+use twinspec::profile::Profile;
+use twinspec::report::{Report, terminal};
+use twinspec::run::{self, Selected};
+use twinspec::target::{Parts, Target};
+use twinspec::verdict::Verdict;
+use twinspec_harness::tls::Trust;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = case::all().map(|(group, case)| {
+        let name = format!("{}::{}::{}", group.role.name(), group.subject, case.id);
+        Trial::test(name, move || judge((group, case)))
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// The hub and the runtime its clients live in: started by the first trial, so that a mere listing
+/// touches no network.
+struct Stage {
+    runtime: Runtime,
+    target: Result<Arc<Target>, String>,
+}
+
+static STAGE: OnceLock<Stage> = OnceLock::new();
+
+fn judge(case: Selected) -> Result<(), Failed> {
+    let stage = STAGE.get_or_init(|| {
+        let runtime = Runtime::new().expect("a tokio runtime can be started");
+        let target = runtime.block_on(target()).map(Arc::new);
+        Stage { runtime, target }
+    });
+    let target = stage.target.as_ref().map_err(Failed::from)?;
+    let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
+    let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);
+    let record = report.cases.first().ok_or("the case left no record")?;
+    match record.verdict {
+        Verdict::Pass | Verdict::Note | Verdict::Warn | Verdict::Unsupported => Ok(()),
+        Verdict::ExpectedFail
+        | Verdict::UnexpectedPass
+        | Verdict::Fail
+        | Verdict::Inconclusive
+        | Verdict::Error => Err(format!(
+            "{}: {}\n{}",
+            record.verdict,
+            record.title,
+            terminal::details(record)
+        )
+        .into()),
+    }
+}
+
+async fn target() -> Result<Target, String> {
+    let profile = match env::var("TWINSPEC_PROFILE") {
+        Ok(path) => Profile::read(Path::new(&path)).map_err(|error| error.to_string())?,
+        Err(_) => Profile::default(),
+    };
+    let Ok(credentials) = env::var("TWINSPEC_CONNECTION_STRING") else {
+        return Target::embedded(profile).await.map_err(|error| error.to_string());
+    };
+    let endpoint = |name| match env::var(name) {
+        Ok(text) => text.parse().map(Some).map_err(|error| format!("{name}: {error}")),
+        Err(_) => Ok(None),
+    };
+    let trust = match env::var("TWINSPEC_CA") {
+        Ok(path) => Trust::file(Path::new(&path)),
+        Err(_) => Trust::machine(),
+    };
+    let parts = Parts {
+        mqtt: endpoint("TWINSPEC_MQTT")?,
+        http: endpoint("TWINSPEC_HTTP")?,
+        credentials: credentials.parse().map_err(|error| format!("{error}"))?,
+        trust: trust.map_err(|error| error.to_string())?,
+    };
+    let target = Target::foreign(parts, profile);
+    twinspec::preflight::check(&target).await.map(|()| target)
+}

@@ -18,6 +18,7 @@ use twinspec_model::identity::Identity;
 
 pub use device::{Connection, Login, Notification, TwinAnswer};
 pub use service::IfMatch;
+pub(crate) use service::request as service_request;
 
 use crate::target::Target;
 use crate::verdict::{Checked, Finding, Stop};

@@ -10,17 +10,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use twinspec_model::auth;
 use twinspec_model::hub::{Hub, HubConfig, Input};
+use twinspec_model::identity::Identity;
+use twinspec_model::wire::percent;
 
 use crate::clock::Clock;
 use crate::device::Stream;
 use crate::tls::Authority;
 pub use overlay::{Faithful, Overlay};
 use shared::Shared;
+
+/// The policy in whose name identities are registered.
+const REGISTRAR: &str = "registryReadWrite";
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
@@ -115,6 +123,36 @@ impl ReferenceHub {
             let policy = hub.policies().iter().find(|policy| policy.name == name);
             policy.map(|policy| policy.primary_key.clone())
         })
+    }
+
+    /// Registers an identity as a back end would and returns its base64 primary key.
+    ///
+    /// # Errors
+    /// What the hub answered instead.
+    pub async fn register(&self, identity: &Identity) -> io::Result<String> {
+        let refused = |why: String| io::Error::other(format!("cannot register {identity}: {why}"));
+        let path = match &identity.module {
+            None => format!("/devices/{}", percent::encode(&identity.device)),
+            Some(module) => format!(
+                "/devices/{}/modules/{}",
+                percent::encode(&identity.device),
+                percent::encode(module)
+            ),
+        };
+        let host = self.shared.with_hub(|hub| hub.hostname().to_owned());
+        let key = self.policy_key(REGISTRAR).unwrap_or_default();
+        let expiry = self.shared.clock.now().after(Duration::from_secs(60));
+        let token = auth::sign(&key, &host, expiry, Some(REGISTRAR)).unwrap_or_default();
+        let request = ::http::Request::put(format!("{path}?api-version=2021-04-12"))
+            .header(::http::header::AUTHORIZATION, token)
+            .body(Bytes::from_static(b"{}"))
+            .map_err(|error| refused(error.to_string()))?;
+        let response = self.shared.ask(request).await.map_err(io::Error::other)?;
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        match body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str) {
+            Some(key) => Ok(key.to_owned()),
+            None => Err(refused(body.to_string())),
+        }
     }
 
     /// Moves the hub's clock forward and lets everything that became due happen.

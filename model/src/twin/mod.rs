@@ -86,7 +86,7 @@ impl Twin {
     }
 
     /// The counter of the whole document: 2 for a new twin, one more for each accepted write.
-    /// hub-twins.md § 1.1 (A-H ambiguity: one counter for all sections).
+    /// One counter for all sections is the default of the open point A-H16.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.writes + 2

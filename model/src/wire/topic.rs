@@ -113,7 +113,9 @@ impl DeviceTopic {
             return Some(Self::TwinGet { rid });
         }
         if let Some(rest) = topic.strip_prefix(TWIN_PATCH) {
-            let RequestQuery { rid, version } = request_query(rest)?;
+            // Without any query the update is made and nobody is answered (A-H11).
+            let query = if rest.is_empty() { "?" } else { rest };
+            let RequestQuery { rid, version } = request_query(query)?;
             return Some(Self::TwinPatch { rid: rid.filter(|rid| !rid.is_empty()), version });
         }
         if let Some(rest) = topic.strip_prefix(METHOD_RESPONSE) {

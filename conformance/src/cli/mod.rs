@@ -1,0 +1,116 @@
+//! The command line.
+//!
+//! Exit codes: 0 conformant or done, 1 not conformant or out of step, 2 wrong usage, 3 no verdict.
+
+mod explain;
+mod list;
+mod mutants;
+mod serve;
+mod test;
+mod vectors;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Tells whether an IoT hub or device agent really speaks the Azure-IoT-Hub device-management
+/// protocol, and serves as a local hub.
+///
+/// Without a command the whole suite runs against the embedded reference hub.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: test::RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge a hub
+    Test {
+        #[command(subcommand)]
+        role: test::Role,
+    },
+    /// Serve the reference hub until Ctrl-C or SIGTERM
+    Serve(serve::Options),
+    /// List requirements, cases or mutants
+    List(list::Options),
+    /// Explain a requirement, a case, a mutant or an open point of the sources by its id
+    Explain(explain::Options),
+    /// Keep the golden vectors in step with the model
+    Vectors {
+        #[command(subcommand)]
+        action: vectors::Action,
+    },
+    /// Try the cases out on hubs with known defects
+    Mutants(mutants::Options),
+}
+
+/// How a listing is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A command that could not do its work.
+#[derive(Debug)]
+struct Trouble {
+    message: String,
+    code: u8,
+}
+
+impl Trouble {
+    /// The command was called with something that makes no sense.
+    fn usage(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 2 }
+    }
+
+    /// The environment did not play along.
+    fn environment(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 3 }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => test::embedded(&arguments.run),
+        Some(Command::Test { role }) => test::test(&role),
+        Some(Command::Serve(options)) => serve::serve(&options),
+        Some(Command::List(options)) => list::list(&options),
+        Some(Command::Explain(options)) => explain::explain(&options),
+        Some(Command::Vectors { action }) => vectors::vectors(&action),
+        Some(Command::Mutants(options)) => mutants::mutants(&options),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(trouble) => {
+            anstream::eprintln!("twinspec: {}", trouble.message);
+            ExitCode::from(trouble.code)
+        }
+    }
+}
+
+/// What a command returns: its exit code.
+type Done = Result<u8, Trouble>;
+
+/// Prints `value` as JSON.
+fn print_json(value: &impl serde::Serialize) -> Done {
+    let text = serde_json::to_string_pretty(value).map_err(Trouble::environment)?;
+    anstream::println!("{text}");
+    Ok(0)
+}
+
+/// A runtime for commands that talk.
+fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    tokio::runtime::Runtime::new().map_err(Trouble::environment)
+}

@@ -1,0 +1,211 @@
+//! `twinspec serve`: the local hub.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use twinspec_harness::clock::Clock;
+use twinspec_harness::connection_string::{ConnectionString, Holder};
+use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_model::hub::HubConfig;
+use twinspec_model::identity::Identity;
+
+use super::{Done, Format, Trouble, print_json, runtime};
+
+/// The policy whose connection string is printed.
+const POLICY: &str = "iothubowner";
+
+/// What is served where. Without any address: the usual ports on 127.0.0.1.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The hub's name in connection strings and in its certificate
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    hostname: String,
+    /// MQTT over plain TCP, for example 127.0.0.1:1883; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    mqtt: Option<SocketAddr>,
+    /// MQTT over TLS, for example 127.0.0.1:8883
+    #[arg(long, value_name = "ADDR")]
+    mqtts: Option<SocketAddr>,
+    /// HTTP over plain TCP, for example 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// HTTP over TLS, for example 127.0.0.1:8443
+    #[arg(long, value_name = "ADDR")]
+    https: Option<SocketAddr>,
+    /// Devices to register: a number, or a file with one id a line (device or device/module)
+    #[arg(long, value_name = "N|FILE", default_value = "0")]
+    devices: String,
+    /// Any text; the same text gives the same keys again
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// Where the certificate authority is written [default: a file in the temporary folder,
+    /// removed at the end]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// How the connection strings are printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What a user needs to know to use the hub.
+#[derive(Debug, Serialize)]
+struct Announcement {
+    hostname: String,
+    endpoints: Endpoints,
+    ca_file: PathBuf,
+    service_connection_string: String,
+    devices: Vec<DeviceAnnouncement>,
+}
+
+#[derive(Debug, Serialize)]
+struct Endpoints {
+    mqtt: Option<String>,
+    mqtts: Option<String>,
+    http: Option<String>,
+    https: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceAnnouncement {
+    device_id: String,
+    module_id: Option<String>,
+    connection_string: String,
+}
+
+pub(super) fn serve(options: &Options) -> Done {
+    let identities = identities(&options.devices)?;
+    runtime()?.block_on(run(options, identities))
+}
+
+async fn run(options: &Options, identities: Vec<Identity>) -> Done {
+    let seed = match &options.key {
+        Some(text) => Sha256::digest(text).into(),
+        None => {
+            let mut seed = [0; 32];
+            fastrand::fill(&mut seed);
+            seed
+        }
+    };
+    let config = HubConfig::new(options.hostname.clone(), seed);
+    let hub = ReferenceHub::start(config, &listen(options), Clock::default()).await;
+    let hub = hub.map_err(Trouble::environment)?;
+    let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
+    let ca_file = options.ca_file.clone().unwrap_or_else(|| default.clone());
+    std::fs::write(&ca_file, hub.ca_pem())
+        .map_err(|error| Trouble::environment(format!("{}: {error}", ca_file.display())))?;
+    let announcement = announce(options, &hub, ca_file, identities).await?;
+    match options.format {
+        Format::Json => print_json(&announcement).map(drop)?,
+        Format::Text => print_text(&announcement),
+    }
+    let stopped = until_stopped().await;
+    if options.ca_file.is_none() {
+        // It may have been removed by hand meanwhile.
+        let _gone_either_way = std::fs::remove_file(default);
+    }
+    stopped.map(|()| 0)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn until_stopped() -> Result<(), Trouble> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Trouble::environment)?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.map_err(Trouble::environment),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn listen(options: &Options) -> Listen {
+    let asked = Listen {
+        mqtt: options.mqtt,
+        mqtts: options.mqtts,
+        http: options.http,
+        https: options.https,
+    };
+    let usual = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+    match asked {
+        Listen { mqtt: None, mqtts: None, http: None, https: None } => Listen {
+            mqtt: usual(1883),
+            mqtts: usual(8883),
+            http: usual(8080),
+            https: usual(8443),
+        },
+        some => some,
+    }
+}
+
+/// Reads `--devices`.
+fn identities(text: &str) -> Result<Vec<Identity>, Trouble> {
+    if let Ok(count) = text.parse::<u32>() {
+        return Ok((1..=count).map(|n| Identity::device(format!("device-{n}"))).collect());
+    }
+    let content = std::fs::read_to_string(text).map_err(|error| {
+        Trouble::usage(format!("--devices {text:?} is neither a number nor a readable file: {error}"))
+    })?;
+    let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    Ok(lines
+        .map(|line| match line.split_once('/') {
+            None => Identity::device(line),
+            Some((device, module)) => Identity::module(device, module),
+        })
+        .collect())
+}
+
+async fn announce(
+    options: &Options,
+    hub: &ReferenceHub,
+    ca_file: PathBuf,
+    identities: Vec<Identity>,
+) -> Result<Announcement, Trouble> {
+    let string = |holder, key| {
+        ConnectionString { host: options.hostname.clone(), holder, key }.to_string()
+    };
+    let mut devices = Vec::new();
+    for identity in identities {
+        let key = hub.register(&identity).await.map_err(Trouble::usage)?;
+        devices.push(DeviceAnnouncement {
+            device_id: identity.device.clone(),
+            module_id: identity.module.clone(),
+            connection_string: string(Holder::Identity(identity), key),
+        });
+    }
+    let bound = hub.addresses();
+    let url = |scheme: &str, address: Option<SocketAddr>| {
+        address.map(|address| format!("{scheme}://{address}"))
+    };
+    let key = hub.policy_key(POLICY).unwrap_or_default();
+    Ok(Announcement {
+        hostname: options.hostname.clone(),
+        endpoints: Endpoints {
+            mqtt: url("mqtt", bound.mqtt),
+            mqtts: url("mqtts", bound.mqtts),
+            http: url("http", bound.http),
+            https: url("https", bound.https),
+        },
+        ca_file,
+        service_connection_string: string(Holder::Policy(POLICY.to_owned()), key),
+        devices,
+    })
+}
+
+fn print_text(announcement: &Announcement) {
+    let Announcement { hostname, endpoints, ca_file, .. } = announcement;
+    anstream::println!("reference hub {hostname}");
+    let Endpoints { mqtt, mqtts, http, https } = endpoints;
+    for endpoint in [mqtt, mqtts, http, https].into_iter().flatten() {
+        anstream::println!("  {endpoint}");
+    }
+    anstream::println!("certificate authority\n  {}", ca_file.display());
+    anstream::println!("service connection string\n  {}", announcement.service_connection_string);
+    if !announcement.devices.is_empty() {
+        anstream::println!("device connection strings");
+    }
+    for device in &announcement.devices {
+        anstream::println!("  {}", device.connection_string);
+    }
+    anstream::println!("serving until Ctrl-C or SIGTERM");
+}

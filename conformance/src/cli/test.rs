@@ -1,0 +1,296 @@
+//! `twinspec` and `twinspec test hub`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use twinspec_harness::connection_string::{ConnectionString, Holder};
+use twinspec_harness::endpoint::{Endpoint, Scheme};
+use twinspec_harness::tls::Trust;
+use twinspec_harness::trace;
+
+use super::{Done, Trouble, runtime};
+use crate::bench::Leftovers;
+use crate::case;
+use crate::known::KnownFailures;
+use crate::preflight;
+use crate::profile::Profile;
+use crate::report::output::ReportFile;
+use crate::report::{Conformance, Report, terminal};
+use crate::run::{self, Selected};
+use crate::select::{Filter, Shard};
+use crate::target::{Parts, Target};
+use crate::verdict::{Outcome, Verdict};
+
+/// How long the removal of leftovers may take after Ctrl-C.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// Whom to judge.
+#[derive(Debug, Subcommand)]
+pub(super) enum Role {
+    /// Judge a hub, gateway or emulator; without a connection string, the embedded reference hub
+    Hub {
+        #[command(flatten)]
+        hub: HubOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+}
+
+/// Where the hub is.
+#[derive(Debug, Args)]
+pub(super) struct HubOptions {
+    /// Device-facing endpoint, mqtts:// or on loopback mqtt:// [default: the host, port 8883]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_MQTT")]
+    mqtt: Option<Endpoint>,
+    /// Back-end endpoint, https:// or on loopback http:// [default: the host, port 443]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP")]
+    http: Option<Endpoint>,
+    /// Connection string of a policy with all rights, such as iothubowner
+    #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
+    connection_string: Option<ConnectionString>,
+    /// Certificate authority of the hub, PEM [default: what this machine trusts]
+    #[arg(long, value_name = "FILE", env = "TWINSPEC_CA")]
+    ca: Option<PathBuf>,
+    /// What the hub claims, TOML [default: everything]
+    #[arg(long, value_name = "FILE", env = "TWINSPEC_PROFILE")]
+    profile: Option<PathBuf>,
+}
+
+/// What is run and how.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Run only matching cases: ids, requirements, families or subjects; * is a wildcard, a leading
+    /// ! excludes, commas separate
+    #[arg(long, value_name = "EXPR", default_value = "")]
+    filter: String,
+    /// Run only part I of N of the cases
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
+    /// Seed of order and request ids [default: a random one, which is printed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Run N times and list verdicts that differ
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Factor on every time budget
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    patience: f64,
+    /// Cases that run at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    jobs: u32,
+    /// Write a report; json or junit; may be given several times
+    #[arg(long, value_name = "FORMAT=PATH")]
+    report: Vec<ReportFile>,
+    /// Cases known to fail, TOML
+    #[arg(long, value_name = "FILE")]
+    known_failures: Option<PathBuf>,
+    /// Write everything sent and received into this folder, a file for each case
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// Leave tokens and keys in traces and reports
+    #[arg(long)]
+    keep_secrets: bool,
+    /// List the selected cases and run none
+    #[arg(long)]
+    list: bool,
+}
+
+fn patience(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number between 0.001 and 1000".to_owned()),
+    }
+}
+
+/// `twinspec` alone.
+pub(super) fn embedded(run: &RunOptions) -> Done {
+    start(None, Profile::default(), run)
+}
+
+/// `twinspec test`.
+pub(super) fn test(role: &Role) -> Done {
+    let Role::Hub { hub, run } = role;
+    let profile = match &hub.profile {
+        None => Profile::default(),
+        Some(path) => Profile::read(path).map_err(Trouble::usage)?,
+    };
+    start(parts(hub)?, profile, run)
+}
+
+/// The foreign hub that the options name; `None` for the embedded one.
+fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
+    let Some(credentials) = hub.connection_string.clone() else {
+        if hub.mqtt.is_some() || hub.http.is_some() || hub.ca.is_some() {
+            return Err(Trouble::usage(
+                "--mqtt, --http and --ca need --connection-string, which says how to log in",
+            ));
+        }
+        return Ok(None);
+    };
+    if let Holder::Identity(identity) = &credentials.holder {
+        return Err(Trouble::usage(format!(
+            "the connection string is that of the device {identity}; needed is that of a policy \
+             with all rights, with SharedAccessKeyName"
+        )));
+    }
+    check_scheme("--mqtt", hub.mqtt.as_ref(), [Scheme::Mqtt, Scheme::Mqtts])?;
+    check_scheme("--http", hub.http.as_ref(), [Scheme::Http, Scheme::Https])?;
+    let trust = match &hub.ca {
+        None => Trust::machine(),
+        Some(path) => Trust::file(path),
+    };
+    let trust = trust.map_err(Trouble::usage)?;
+    Ok(Some(Parts { mqtt: hub.mqtt.clone(), http: hub.http.clone(), credentials, trust }))
+}
+
+fn check_scheme(
+    flag: &str,
+    endpoint: Option<&Endpoint>,
+    allowed: [Scheme; 2],
+) -> Result<(), Trouble> {
+    match endpoint {
+        Some(endpoint) if !allowed.contains(&endpoint.scheme) => {
+            Err(Trouble::usage(format!("{flag} {endpoint}: allowed are {allowed:?}").to_lowercase()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn start(parts: Option<Parts>, profile: Profile, options: &RunOptions) -> Done {
+    let known = match &options.known_failures {
+        None => KnownFailures::default(),
+        Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
+    };
+    let filter = Filter::parse(&options.filter);
+    let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
+    let cases: Vec<Selected> = case::all()
+        .filter(|(group, case)| filter.selects(group, case) && in_shard(case))
+        .collect();
+    if cases.is_empty() {
+        return Err(Trouble::usage(format!(
+            "no case matches the filter {:?}; see twinspec list cases",
+            options.filter
+        )));
+    }
+    if options.list {
+        for (group, case) in cases {
+            anstream::println!("{} {} · {}", group.subject, case.id, case.title);
+        }
+        return Ok(0);
+    }
+    if let Some(folder) = &options.traces {
+        let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(problem)?;
+    }
+    runtime()?.block_on(run_all(parts, profile, options, &known, cases))
+}
+
+async fn run_all(
+    parts: Option<Parts>,
+    profile: Profile,
+    options: &RunOptions,
+    known: &KnownFailures,
+    mut cases: Vec<Selected>,
+) -> Done {
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    // Names must not repeat when a run is repeated: they are drawn before the seed is set.
+    let mut target = match parts {
+        None => Target::embedded(profile).await.map_err(Trouble::environment)?,
+        Some(parts) => Target::foreign(parts, profile),
+    };
+    fastrand::seed(seed);
+    fastrand::shuffle(&mut cases);
+    target.patience = options.patience;
+    target.keep_secrets = options.keep_secrets;
+    let target = Arc::new(target);
+    if !target.is_embedded() {
+        preflight::check(&target).await.map_err(Trouble::environment)?;
+    }
+    let leftovers = Leftovers::default();
+    let work = repeat(&target, options, known, seed, &cases, &leftovers);
+    let result = tokio::select! {
+        result = work => Some(result),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
+    let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
+    result.unwrap_or_else(|| Err(Trouble::environment("broken off; what was registered is removed")))
+}
+
+async fn repeat(
+    target: &Arc<Target>,
+    options: &RunOptions,
+    known: &KnownFailures,
+    seed: u64,
+    cases: &[Selected],
+    leftovers: &Leftovers,
+) -> Done {
+    let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    let mut worst = Conformance::Conformant;
+    for _ in 0..options.repeat {
+        let bar = progress_bar(cases.len());
+        let jobs = usize::try_from(options.jobs).unwrap_or(1);
+        let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
+            bar.set_message(format!("{} {}", outcome.verdict, case.id));
+            bar.inc(1);
+        });
+        let outcomes = outcomes.await;
+        bar.finish_and_clear();
+        for ((_, case), outcome) in &outcomes {
+            verdicts.entry(case.id).or_default().push(outcome.verdict);
+        }
+        if let Some(folder) = &options.traces {
+            write_traces(folder, &outcomes)?;
+        }
+        let report = Report::new(&target.name, seed, known, outcomes);
+        anstream::print!("{}", terminal::render(&report));
+        for file in &options.report {
+            file.write(&report).map_err(Trouble::environment)?;
+        }
+        worst = worst.max(report.conformance());
+    }
+    if options.repeat > 1 && tell_differences(&verdicts) {
+        worst = worst.max(Conformance::Unknown);
+    }
+    Ok(worst.exit_code())
+}
+
+/// Prints the verdicts that differ between runs; `true` when there are any.
+fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> bool {
+    let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
+    let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
+    let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
+    for (case, verdicts) in &different {
+        let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
+        anstream::println!("differs: {case}: {}", names.join(", "));
+    }
+    anstream::println!("{runs} runs, {} cases with differing verdicts", different.len());
+    !different.is_empty()
+}
+
+fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {
+    for ((_, case), outcome) in outcomes {
+        let path = folder.join(format!("{}.jsonl", case.id));
+        let problem =
+            |error: std::io::Error| Trouble::environment(format!("{}: {error}", path.display()));
+        let file = std::fs::File::create(&path).map_err(problem)?;
+        trace::write(&outcome.trace, std::io::BufWriter::new(file)).map_err(problem)?;
+    }
+    Ok(())
+}
+
+fn progress_bar(cases: usize) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(cases).unwrap_or(0));
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

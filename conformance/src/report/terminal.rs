@@ -1,0 +1,171 @@
+//! What a person reads after a run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use twinspec_harness::trace::{Event, Message, Record};
+
+use super::{CaseRecord, Conformance, Report, Summary};
+use crate::requirement;
+use crate::verdict::{Finding, Verdict};
+
+/// Events shown before a finding.
+const TRACE_LENGTH: usize = 6;
+
+/// Characters of a topic or body shown in a trace line.
+const LINE_LENGTH: usize = 160;
+
+/// The whole report as text with ANSI styles; the stream strips them where nobody wants them.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    for case in report.cases.iter().filter(|case| is_told(case.verdict)) {
+        let style = style(case.verdict);
+        let name = case.verdict.name().to_uppercase();
+        let _infallible = writeln!(text, "{style}{name}{style:#} {} · {}", case.id, case.title);
+        text.push_str(&details(case));
+        text.push('\n');
+    }
+    text.push_str(&table(report));
+    text.push_str(&closing(report));
+    text
+}
+
+/// Findings of a case: what was demanded, allowed and seen, and the trace around it.
+#[must_use]
+pub fn details(case: &CaseRecord) -> String {
+    let mut text = String::new();
+    if let Some(reason) = &case.known {
+        let _infallible = writeln!(text, "  known failure: {reason}");
+    }
+    for finding in &case.findings {
+        describe(finding, &case.trace, &mut text);
+    }
+    text
+}
+
+fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
+    let head = match (&finding.requirement, finding.level) {
+        (Some(id), Some(level)) => format!("{id} {level} {}", finding.statement),
+        _ => finding.statement.clone(),
+    };
+    let until = finding.at.min(trace.len());
+    let around = trace.get(until.saturating_sub(TRACE_LENGTH)..until).unwrap_or_default();
+    let mut lines = Vec::new();
+    lines.extend(finding.source.iter().map(|source| ("source", source.clone())));
+    lines.push(("allowed", finding.allowed.clone()));
+    lines.push(("seen", finding.seen.clone()));
+    let name = |index| if index == 0 { "trace" } else { "" };
+    lines.extend(around.iter().enumerate().map(|(index, r)| (name(index), event_line(r))));
+    let _infallible = writeln!(text, "  {head}");
+    for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let _infallible = writeln!(text, "    {name:<8} {value}");
+    }
+}
+
+/// One event as a line: time, actor, direction, what.
+fn event_line(record: &Record) -> String {
+    let what = match &record.event {
+        Event::Opened { endpoint } => format!("opens {endpoint}"),
+        Event::Sent(message) => format!("→ {}", message_line(message)),
+        Event::Received(message) => format!("← {}", message_line(message)),
+        Event::SentBytes(hex) => format!("→ bytes {hex}"),
+        Event::ReceivedMalformed(what) => format!("← malformed bytes: {what}"),
+        Event::ClosedByPeer => "← the peer closed".to_owned(),
+        Event::Closed => "→ closed".to_owned(),
+        Event::Request(http) => format!("→ {} {}", http.start, http.body),
+        Event::Response(http) => format!("← {} {}", http.start, http.body),
+    };
+    let milliseconds = record.at_us / 1000;
+    let cut: String = what.chars().take(LINE_LENGTH).collect();
+    let more = if cut.len() < what.len() { "…" } else { "" };
+    format!("{milliseconds:>6} ms {} {cut}{more}", record.actor)
+}
+
+fn message_line(message: &Message) -> String {
+    let mut line = message.packet.clone();
+    for part in [&message.topic, &message.payload].into_iter().flatten() {
+        line.push(' ');
+        line.push_str(part);
+    }
+    if !message.detail.is_empty() {
+        let _infallible = write!(line, " {}", message.detail);
+    }
+    line
+}
+
+/// Whether a person has to be told of a case.
+fn is_told(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Pass | Verdict::Unsupported | Verdict::ExpectedFail => false,
+        Verdict::Note
+        | Verdict::Warn
+        | Verdict::UnexpectedPass
+        | Verdict::Fail
+        | Verdict::Inconclusive
+        | Verdict::Error => true,
+    }
+}
+
+/// Verdicts counted by subject and family.
+fn table(report: &Report) -> String {
+    let mut rows: BTreeMap<(&str, usize), (String, Summary)> = BTreeMap::new();
+    for case in &report.cases {
+        let (position, title) = family_of(case);
+        let row = rows.entry((&case.subject, position)).or_insert_with(|| (title, Summary::default()));
+        row.1.add(case.verdict);
+    }
+    let shown: Vec<Verdict> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| *verdict == Verdict::Pass || report.summary.count(*verdict) > 0)
+        .collect();
+    let names: Vec<String> = shown.iter().map(|v| format!("{:>15}", v.name())).collect();
+    let bold = Style::new().bold();
+    let mut text = format!("{bold}{:<44}{}{bold:#}\n", "subject", names.concat());
+    for ((subject, _), (title, summary)) in &rows {
+        let counts: Vec<String> =
+            shown.iter().map(|verdict| format!("{:>15}", summary.count(*verdict))).collect();
+        let name = format!("{subject}: {title}");
+        let _infallible = writeln!(text, "{name:<44}{}", counts.concat());
+    }
+    text
+}
+
+/// Place and title of the family that a case is mainly about.
+fn family_of(case: &CaseRecord) -> (usize, String) {
+    let first = case.requirements.first().map(String::as_str).unwrap_or_default();
+    let owns = |family: &requirement::Family| first.starts_with(&format!("{}-", family.family));
+    let families = &requirement::FAMILIES;
+    let position = families.iter().position(owns).unwrap_or(families.len());
+    let title = families.get(position).map_or("other", |family| family.title.as_str());
+    (position, title.to_owned())
+}
+
+fn closing(report: &Report) -> String {
+    let counted = Verdict::ALL.into_iter().filter(|verdict| report.summary.count(*verdict) > 0);
+    let counts: Vec<String> =
+        counted.map(|verdict| format!("{} {verdict}", report.summary.count(verdict))).collect();
+    let (style, word) = match report.conformance() {
+        Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
+        Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
+        Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),
+    };
+    format!(
+        "\n{style}{word}{style:#}: {} cases against {}: {} (seed {})\n",
+        report.cases.len(),
+        report.target,
+        counts.join(", "),
+        report.seed
+    )
+}
+
+fn style(verdict: Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Pass | Verdict::Unsupported | Verdict::ExpectedFail => AnsiColor::Green,
+        Verdict::Note => AnsiColor::Cyan,
+        Verdict::Warn | Verdict::Inconclusive => AnsiColor::Yellow,
+        Verdict::UnexpectedPass | Verdict::Fail | Verdict::Error => AnsiColor::Red,
+    };
+    colour.on_default().bold()
+}

@@ -1,0 +1,219 @@
+//! The golden vectors: authored expectations, generated ones, and the check that they agree.
+//!
+//! `vectors/authored/` is written by hand and never touched here. A published file holds the
+//! authored cases word for word, then the cases whose expectation the model computes.
+//! The model also answers every authored input: where it says something else, nothing is written.
+
+mod sas_token;
+mod topic;
+mod twin_inputs;
+mod twin_metadata;
+mod twin_notification;
+mod twin_patch;
+mod twin_replace;
+mod twin_stage;
+mod twin_validation;
+
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A family of vectors.
+pub struct Family {
+    /// Its name and that of its file.
+    pub name: &'static str,
+    /// What the model says to a case's input, in the form of `expect`.
+    answer: fn(&Value) -> Result<Value, String>,
+    /// Inputs that the model's answer is published for; new ones go to the end.
+    inputs: fn() -> Vec<Input>,
+}
+
+/// An input that is to become a generated case.
+struct Input {
+    title: String,
+    requirements: Vec<&'static str>,
+    /// The family's own members, in the order of the file.
+    members: Vec<(&'static str, Value)>,
+}
+
+/// All families.
+pub const FAMILIES: &[Family] = &[
+    Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
+    Family { name: "topic", answer: topic::answer, inputs: topic::inputs },
+    Family { name: "twin-metadata", answer: twin_metadata::answer, inputs: twin_metadata::inputs },
+    Family {
+        name: "twin-notification",
+        answer: twin_notification::answer,
+        inputs: twin_notification::inputs,
+    },
+    Family { name: "twin-patch", answer: twin_patch::answer, inputs: twin_patch::inputs },
+    Family { name: "twin-replace", answer: twin_replace::answer, inputs: twin_replace::inputs },
+    Family {
+        name: "twin-validation",
+        answer: twin_validation::answer,
+        inputs: twin_validation::inputs,
+    },
+];
+
+/// A family as it should be published.
+pub struct Made {
+    /// Name of the family.
+    pub name: &'static str,
+    /// How many cases are authored.
+    pub authored: usize,
+    /// How many cases are generated.
+    pub generated: usize,
+    /// Where the model says something else than an authored expectation.
+    contradictions: Vec<String>,
+    text: String,
+}
+
+/// An authored file.
+#[derive(Deserialize)]
+struct Authored<'a> {
+    #[serde(borrow)]
+    cases: Vec<&'a RawValue>,
+}
+
+/// Makes every family from the authored files below `folder` and the model.
+///
+/// # Errors
+/// Names the authored file that cannot be read.
+pub fn make(folder: &Path) -> io::Result<Vec<Made>> {
+    FAMILIES.iter().map(|family| make_family(folder, family)).collect()
+}
+
+/// Writes the published files; nothing when the model contradicts an authored expectation.
+/// Returns the contradictions.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
+    let contradictions: Vec<String> =
+        made.iter().flat_map(|family| family.contradictions.clone()).collect();
+    if contradictions.is_empty() {
+        for family in made {
+            std::fs::write(published(folder, family.name), &family.text)?;
+        }
+    }
+    Ok(contradictions)
+}
+
+/// Returns the contradictions, and every published file that differs from what would be written.
+///
+/// # Errors
+/// When a published file cannot be read.
+pub fn compare(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for family in made {
+        problems.extend(family.contradictions.clone());
+        let path = published(folder, family.name);
+        let text = read(&path)?;
+        if text != family.text {
+            let same = text.lines().zip(family.text.lines()).take_while(|(old, new)| old == new);
+            let line = same.count() + 1;
+            let path = path.display();
+            problems.push(format!("{path}: drift at line {line}; see twinspec vectors regen"));
+        }
+    }
+    Ok(problems)
+}
+
+fn published(folder: &Path, name: &str) -> std::path::PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+fn make_family(folder: &Path, family: &Family) -> io::Result<Made> {
+    let path = folder.join("authored").join(format!("{}.json", family.name));
+    let problem = |what: String| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+    };
+    let source = read(&path)?;
+    let authored: Authored<'_> =
+        serde_json::from_str(&source).map_err(|error| problem(error.to_string()))?;
+    let mut texts: Vec<String> = Vec::new();
+    let mut contradictions = Vec::new();
+    for raw in &authored.cases {
+        let case: Value =
+            serde_json::from_str(raw.get()).map_err(|error| problem(error.to_string()))?;
+        contradictions.extend(contradiction(family, &case));
+        texts.push(raw.get().to_owned());
+    }
+    let inputs = (family.inputs)();
+    for (index, input) in inputs.iter().enumerate() {
+        texts.push(generated(family, index + 1, input).map_err(problem)?);
+    }
+    let text = format!(
+        "{{\n  \"$schema\": \"schema/{0}.json\",\n  \"family\": \"{0}\",\n  \"cases\": [\n    {1}\n  ]\n}}\n",
+        family.name,
+        texts.join(",\n    ")
+    );
+    Ok(Made {
+        name: family.name,
+        authored: authored.cases.len(),
+        generated: inputs.len(),
+        contradictions,
+        text,
+    })
+}
+
+/// What is wrong when the model does not answer `case` as its author expects.
+fn contradiction(family: &Family, case: &Value) -> Option<String> {
+    let id = case["id"].as_str().unwrap_or("a case without id");
+    match (family.answer)(case) {
+        Ok(answer) if answer == case["expect"] => None,
+        Ok(answer) => Some(format!(
+            "{id}: the authored expectation is {}, the model says {answer}",
+            case["expect"]
+        )),
+        Err(problem) => Some(format!("{id}: {problem}")),
+    }
+}
+
+/// A generated case as text, indented like the authored ones.
+fn generated(family: &Family, number: usize, input: &Input) -> Result<String, String> {
+    let case = Value::Object(
+        input.members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+    );
+    let expect = (family.answer)(&case).map_err(|problem| format!("{}: {problem}", input.title))?;
+    let head = [
+        ("id", Value::from(format!("{}-g{number:03}", family.name))),
+        ("title", Value::from(input.title.clone())),
+        ("requirements", Value::from(input.requirements.clone())),
+        ("provenance", Value::from("generated")),
+    ];
+    let members = head.into_iter().chain(input.members.iter().cloned()).chain([("expect", expect)]);
+    let mut text = String::from("{");
+    for (index, (name, value)) in members.enumerate() {
+        let value = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
+        let comma = if index == 0 { "" } else { "," };
+        let _infallible =
+            write!(text, "{comma}\n      \"{name}\": {}", value.replace('\n', "\n      "));
+    }
+    text.push_str("\n    }");
+    Ok(text)
+}
+
+/// A member that every case of the family has.
+fn member<'a>(case: &'a Value, name: &str) -> Result<&'a Value, String> {
+    case.get(name).ok_or_else(|| format!("{name} is missing"))
+}
+
+/// A text member.
+fn text<'a>(case: &'a Value, name: &str) -> Result<&'a str, String> {
+    member(case, name)?.as_str().ok_or_else(|| format!("{name} is no string"))
+}
+
+/// A number member.
+fn number(case: &Value, name: &str) -> Result<u64, String> {
+    member(case, name)?.as_u64().ok_or_else(|| format!("{name} is no whole number"))
+}

@@ -1,0 +1,63 @@
+//! Family `sas-token`: whether a token opens a resource.
+
+use serde_json::{Value, json};
+use twinspec_model::auth::{self, SasError, SasToken};
+use twinspec_model::time::Time;
+
+use super::{Input, number, text};
+
+/// A key like any other: base64 of the bytes 0 to 31.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// When the generated cases play.
+const NOW: u64 = 1_950_000_000;
+
+pub(super) fn answer(case: &Value) -> Result<Value, String> {
+    let now = Time::from_unix_seconds(number(case, "now")?);
+    let verified = SasToken::parse(text(case, "token")?).and_then(|token| {
+        token.verify(&[text(case, "key").unwrap_or_default()], text(case, "resource").unwrap_or_default(), now)?;
+        Ok(token)
+    });
+    let reason = match verified {
+        Ok(token) => return Ok(json!({ "valid": true, "policy": token.policy })),
+        Err(SasError::Malformed(_)) => "malformed",
+        Err(SasError::Signature) => "signature",
+        Err(SasError::Expired) => "expired",
+        Err(SasError::Scope) => "scope",
+    };
+    Ok(json!({ "refused": reason }))
+}
+
+/// Tokens as the model signs them, for every scope against every resource.
+pub(super) fn inputs() -> Vec<Input> {
+    let scopes = [
+        "hub.example",
+        "hub.example/devices",
+        "hub.example/devices/a",
+        "hub.example/devices/a/modules/m",
+    ];
+    let resources = [
+        "hub.example/devices/a",
+        "hub.example/devices/ab",
+        "hub.example/devices/a/modules/m",
+        "hub.example/twins/a",
+    ];
+    let expiry = Time::from_unix_seconds(NOW + 3600);
+    let mut inputs = Vec::new();
+    for scope in scopes {
+        let Some(token) = auth::sign(KEY, scope, expiry, Some("a policy")) else { continue };
+        for resource in resources {
+            inputs.push(Input {
+                title: format!("A token for {scope} at {resource}."),
+                requirements: vec!["HUB-AUTH-009"],
+                members: vec![
+                    ("token", json!(token)),
+                    ("key", json!(KEY)),
+                    ("resource", json!(resource)),
+                    ("now", json!(NOW)),
+                ],
+            });
+        }
+    }
+    inputs
+}
