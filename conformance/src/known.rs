@@ -46,9 +46,8 @@ impl KnownFailures {
     /// # Errors
     /// Names the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<Self, KnownFailuresError> {
-        let problem = |what: String| {
-            KnownFailuresError(format!("known failures {}: {what}", path.display()))
-        };
+        let problem =
+            |what: String| KnownFailuresError(format!("known failures {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
         Self::parse(&text).map_err(problem)
     }
@@ -62,7 +61,12 @@ impl KnownFailures {
             if !case::all().any(|(_, case)| case.id == entry.case) {
                 return Err(format!("there is no case {}", entry.case));
             }
-            if list.known.iter().take(index).any(|earlier| earlier.case == entry.case) {
+            if list
+                .known
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.case == entry.case)
+            {
                 return Err(format!("{} is listed twice", entry.case));
             }
         }
@@ -95,7 +99,10 @@ mod tests {
     #[test]
     fn an_entry_for_no_case_is_refused() {
         let text = "[[known]]\ncase = \"nothing\"\nreason = \"r\"";
-        assert_eq!(KnownFailures::parse(text).unwrap_err(), "there is no case nothing");
+        assert_eq!(
+            KnownFailures::parse(text).unwrap_err(),
+            "there is no case nothing"
+        );
     }
 
     #[test]
@@ -103,8 +110,14 @@ mod tests {
         let id = case::all().next().unwrap().1.id;
         let text = format!("[[known]]\ncase = \"{id}\"\nreason = \"r\"");
         let list = KnownFailures::parse(&text).unwrap();
-        assert_eq!(list.judge(id, Verdict::Fail), (Verdict::ExpectedFail, Some("r")));
-        assert_eq!(list.judge(id, Verdict::Pass), (Verdict::UnexpectedPass, Some("r")));
+        assert_eq!(
+            list.judge(id, Verdict::Fail),
+            (Verdict::ExpectedFail, Some("r"))
+        );
+        assert_eq!(
+            list.judge(id, Verdict::Pass),
+            (Verdict::UnexpectedPass, Some("r"))
+        );
         assert_eq!(list.judge("other", Verdict::Fail), (Verdict::Fail, None));
     }
 }

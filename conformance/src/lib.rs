@@ -1,6 +1,6 @@
 //! twinspec: what the protocol demands, how it is tried, and what is said about it.
 //!
-//! - [`requirement`] is the registry of demands; [`cases`] are the trials; [`bench`] is what a
+//! - [`requirement`] is the registry of demands; [`cases`] are the trials; [`bench`](mod@bench) is what a
 //!   case works with; [`run`] runs them against a [`target`].
 //! - [`mutants`] are named defects that prove the cases.
 //! - [`report`] is the one typed record of a run and its views.

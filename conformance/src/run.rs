@@ -41,14 +41,20 @@ pub async fn run(
     }
     let mut outcomes: Vec<Option<Outcome>> = vec![None; cases.len()];
     while let Some(joined) = running.join_next().await {
-        let Ok((index, outcome)) = joined else { continue };
+        let Ok((index, outcome)) = joined else {
+            continue;
+        };
         if let (Some((_, case)), Some(slot)) = (cases.get(index), outcomes.get_mut(index)) {
             progress(case, &outcome);
             *slot = Some(outcome);
         }
     }
     let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
-    cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
+    cases
+        .iter()
+        .copied()
+        .zip(outcomes.into_iter().map(outcome))
+        .collect()
 }
 
 /// Runs one case and removes what it registered.
@@ -56,18 +62,27 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     let began = Instant::now();
     let finish = |findings, trace| conclude(case, findings, trace, began.elapsed());
     if let Some(reason) = target.profile.reason_against(case.requirements) {
-        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
+        return finish(
+            Ended::Stopped(Vec::new(), Stop::Unsupported(reason)),
+            Vec::new(),
+        );
     }
     let target = match target.private(case.needs).await {
         Ok(None) => Arc::clone(target),
         Ok(Some(private)) => Arc::new(private),
         Err(error) => {
-            return finish(Ended::Stopped(Vec::new(), Stop::Harness(error.to_string())), Vec::new());
+            return finish(
+                Ended::Stopped(Vec::new(), Stop::Harness(error.to_string())),
+                Vec::new(),
+            );
         }
     };
     if !case.needs.is_empty() && !target.is_embedded() {
         let reason = format!("needs {:?}, which only the embedded hub offers", case.needs);
-        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
+        return finish(
+            Ended::Stopped(Vec::new(), Stop::Unsupported(reason)),
+            Vec::new(),
+        );
     }
     let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());
     let budget = target.stretched(CASE);
@@ -101,16 +116,14 @@ enum Ended {
     Stopped(Vec<Finding>, Stop),
 }
 
-fn conclude(
-    case: &Case,
-    ended: Ended,
-    trace: Vec<Record>,
-    duration: Duration,
-) -> Outcome {
+fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -> Outcome {
     let at = trace.len();
     let (mut findings, forced) = match ended {
         Ended::Whole(mut findings, checked) => {
-            let unchecked = case.requirements.iter().filter(|id| !checked.contains(**id));
+            let unchecked = case
+                .requirements
+                .iter()
+                .filter(|id| !checked.contains(**id));
             let unchecked: Vec<&str> = unchecked.copied().collect();
             if !unchecked.is_empty() {
                 let seen = format!("the case ended without checking {}", unchecked.join(", "));
@@ -120,7 +133,11 @@ fn conclude(
         }
         Ended::Stopped(mut findings, stop) => {
             let forced = match stop {
-                Stop::Broken { requirement, allowed, seen } => {
+                Stop::Broken {
+                    requirement,
+                    allowed,
+                    seen,
+                } => {
                     findings.push(Finding::broken(requirement, allowed, seen, at));
                     None
                 }
@@ -143,13 +160,20 @@ fn conclude(
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict()));
     let worst = |findings: &[Finding]| findings.first().map_or(Verdict::Pass, Finding::verdict);
     // A MUST that was seen broken stays broken, whatever happened afterwards.
-    let broken = findings.iter().any(|finding| finding.verdict() == Verdict::Fail);
+    let broken = findings
+        .iter()
+        .any(|finding| finding.verdict() == Verdict::Fail);
     let verdict = match forced {
         Some(forced) if !broken => forced,
         _ if broken => Verdict::Fail,
         _ => worst(&findings),
     };
-    Outcome { verdict, findings, trace, duration }
+    Outcome {
+        verdict,
+        findings,
+        trace,
+        duration,
+    }
 }
 
 fn panicked() -> Outcome {

@@ -74,10 +74,22 @@ impl Target {
     #[must_use]
     pub fn foreign(parts: Parts, profile: Profile) -> Self {
         let host = parts.credentials.host.clone();
-        let mqtt = parts.mqtt.unwrap_or_else(|| Endpoint::usual(Scheme::Mqtts, &host));
-        let http = parts.http.unwrap_or_else(|| Endpoint::usual(Scheme::Https, &host));
+        let mqtt = parts
+            .mqtt
+            .unwrap_or_else(|| Endpoint::usual(Scheme::Mqtts, &host));
+        let http = parts
+            .http
+            .unwrap_or_else(|| Endpoint::usual(Scheme::Https, &host));
         let name = format!("{host} at {mqtt} and {http}");
-        Self::new(name, mqtt, http, parts.credentials, parts.trust, profile, None)
+        Self::new(
+            name,
+            mqtt,
+            http,
+            parts.credentials,
+            parts.trust,
+            profile,
+            None,
+        )
     }
 
     /// The reference hub, started in this process on free loopback ports, over TLS.
@@ -108,13 +120,17 @@ impl Target {
         for need in needs {
             match need {
                 Need::Throttling => {
-                    let rule = ThrottleRule { operations_per_second: 1, burst: 5 };
+                    let rule = ThrottleRule {
+                        operations_per_second: 1,
+                        burst: 5,
+                    };
                     config.throttles.twin_reads = Some(rule);
                     config.throttles.twin_updates = Some(rule);
                 }
             }
         }
-        let mut target = Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
+        let mut target =
+            Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
         target.patience = self.patience;
         target.keep_secrets = self.keep_secrets;
         Ok(Some(target))
@@ -126,7 +142,11 @@ impl Target {
         profile: Profile,
     ) -> io::Result<Self> {
         let free = Some("127.0.0.1:0".parse().map_err(io::Error::other)?);
-        let listen = Listen { mqtts: free, https: free, ..Listen::default() };
+        let listen = Listen {
+            mqtts: free,
+            https: free,
+            ..Listen::default()
+        };
         let clock = Clock::default();
         let hub = ReferenceHub::start_under(overlay(), config, &listen, clock).await?;
         let trust = Trust::authorities(hub.ca_pem().as_bytes())?;
@@ -142,7 +162,15 @@ impl Target {
         let credentials = text.parse().map_err(io::Error::other)?;
         let name = "embedded reference hub".to_owned();
         let embedded = Some(Embedded { _hub: hub, overlay });
-        Ok(Self::new(name, mqtt, http, credentials, trust, profile, embedded))
+        Ok(Self::new(
+            name,
+            mqtt,
+            http,
+            credentials,
+            trust,
+            profile,
+            embedded,
+        ))
     }
 
     fn new(
@@ -187,7 +215,11 @@ impl Target {
     /// A device id never handed out before in this run.
     #[must_use]
     pub fn new_name(&self) -> String {
-        format!("{}-{}", self.prefix, self.names.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{}-{}",
+            self.prefix,
+            self.names.fetch_add(1, Ordering::Relaxed)
+        )
     }
 
     /// An `Authorization` header of the run's policy, valid for an hour.
@@ -198,7 +230,12 @@ impl Target {
             twinspec_harness::connection_string::Holder::Identity(_) => return None,
         };
         let expiry = Clock::default().now().after(Duration::from_secs(3600));
-        auth::sign(&self.credentials.key, &self.credentials.host, expiry, Some(policy))
+        auth::sign(
+            &self.credentials.key,
+            &self.credentials.host,
+            expiry,
+            Some(policy),
+        )
     }
 }
 

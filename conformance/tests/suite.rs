@@ -4,6 +4,8 @@
 //! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CA` and
 //! `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,8 +48,15 @@ fn judge(case: Selected) -> Result<(), Failed> {
         Stage { runtime, target }
     });
     let target = stage.target.as_ref().map_err(Failed::from)?;
-    let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
-    let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);
+    let outcome = stage
+        .runtime
+        .block_on(run::run_case(target, case.1, &Leftovers::default()));
+    let report = Report::new(
+        &target.name,
+        0,
+        &KnownFailures::default(),
+        vec![(case, outcome)],
+    );
     let record = report.cases.first().ok_or("the case left no record")?;
     match record.verdict {
         Verdict::Pass | Verdict::Note | Verdict::Warn | Verdict::Unsupported => Ok(()),
@@ -71,10 +80,15 @@ async fn target() -> Result<Target, String> {
         Err(_) => Profile::default(),
     };
     let Ok(credentials) = env::var("TWINSPEC_CONNECTION_STRING") else {
-        return Target::embedded(profile).await.map_err(|error| error.to_string());
+        return Target::embedded(profile)
+            .await
+            .map_err(|error| error.to_string());
     };
     let endpoint = |name| match env::var(name) {
-        Ok(text) => text.parse().map(Some).map_err(|error| format!("{name}: {error}")),
+        Ok(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error| format!("{name}: {error}")),
         Err(_) => Ok(None),
     };
     let trust = match env::var("TWINSPEC_CA") {

@@ -31,7 +31,8 @@ impl Authority {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        ca.distinguished_name.push(DnType::CommonName, "twinspec reference hub CA");
+        ca.distinguished_name
+            .push(DnType::CommonName, "twinspec reference hub CA");
         let ca_certificate = ca.self_signed(&ca_key).map_err(io::Error::other)?;
         let issuer = Issuer::new(ca, ca_key);
 
@@ -47,7 +48,10 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(io::Error::other)?;
-        Ok(Self { ca_pem: ca_certificate.pem(), server: Arc::new(config) })
+        Ok(Self {
+            ca_pem: ca_certificate.pem(),
+            server: Arc::new(config),
+        })
     }
 
     /// The authority's certificate for clients, PEM.
@@ -81,7 +85,10 @@ impl Trust {
             roots.add(certificate).map_err(io::Error::other)?;
         }
         if roots.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no PEM certificate"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "there is no PEM certificate",
+            ));
         }
         Self::roots(roots)
     }
@@ -91,10 +98,11 @@ impl Trust {
     /// # Errors
     /// When the file cannot be read or holds no certificate; the message names the file.
     pub fn file(path: &Path) -> io::Result<Self> {
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        };
-        std::fs::read(path).and_then(|pem| Self::authorities(&pem)).map_err(named)
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        std::fs::read(path)
+            .and_then(|pem| Self::authorities(&pem))
+            .map_err(named)
     }
 
     /// Trusts what this machine trusts.
@@ -119,6 +127,8 @@ impl Trust {
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self {
+            config: Arc::new(config),
+        })
     }
 }

@@ -89,7 +89,10 @@ impl Refusal {
     /// A refusal with `code` and `message`.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     /// Content that breaks a rule: [`ErrorCode::ArgumentInvalid`].
@@ -101,7 +104,13 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}: {}", self.code.number(), self.code.name(), self.message)
+        write!(
+            formatter,
+            "{} {}: {}",
+            self.code.number(),
+            self.code.name(),
+            self.message
+        )
     }
 }
 

@@ -126,13 +126,21 @@ impl Record {
     /// `enabled` or `disabled`.
     #[must_use]
     pub fn status(&self) -> &'static str {
-        if self.settings.enabled { "enabled" } else { "disabled" }
+        if self.settings.enabled {
+            "enabled"
+        } else {
+            "disabled"
+        }
     }
 
     /// `Connected` or `Disconnected`.
     #[must_use]
     pub fn connection_state(&self) -> &'static str {
-        if self.connected { "Connected" } else { "Disconnected" }
+        if self.connected {
+            "Connected"
+        } else {
+            "Disconnected"
+        }
     }
 
     /// The Device or Module object of the registry API.
@@ -195,14 +203,24 @@ impl SettingsRequest {
             }
         };
         let status_reason = text(body, "statusReason")?.map(str::to_owned);
-        if status_reason.as_ref().is_some_and(|r| r.chars().count() > STATUS_REASON_LENGTH_MAX) {
+        if status_reason
+            .as_ref()
+            .is_some_and(|r| r.chars().count() > STATUS_REASON_LENGTH_MAX)
+        {
             return Err(Refusal::invalid(format!(
                 "statusReason is longer than {STATUS_REASON_LENGTH_MAX} characters"
             )));
         }
         let edge = body.get("capabilities").and_then(|c| c.get("iotEdge")) == Some(&json!(true));
         let authentication = authentication(body.get("authentication"))?;
-        Ok(Self { settings: Settings { enabled, status_reason, authentication, edge } })
+        Ok(Self {
+            settings: Settings {
+                enabled,
+                status_reason,
+                authentication,
+                edge,
+            },
+        })
     }
 }
 
@@ -223,9 +241,10 @@ pub fn check_new_identity(identity: &Identity) -> Result<(), Refusal> {
 pub fn not_found(identity: &Identity) -> Refusal {
     match &identity.module {
         None => Refusal::new(ErrorCode::DeviceNotFound, identity.device.clone()),
-        Some(module) => {
-            Refusal::new(ErrorCode::ModuleNotFound, format!("{}/{module}", identity.device))
-        }
+        Some(module) => Refusal::new(
+            ErrorCode::ModuleNotFound,
+            format!("{}/{module}", identity.device),
+        ),
     }
 }
 
@@ -253,7 +272,12 @@ fn authentication(value: Option<&Value>) -> Result<Authentication, Refusal> {
         Some(Value::Object(object)) => object,
         Some(_) => return Err(Refusal::invalid("authentication must be a JSON object")),
     };
-    let part = |name: &str| object.get(name).and_then(Value::as_object).unwrap_or(&empty);
+    let part = |name: &str| {
+        object
+            .get(name)
+            .and_then(Value::as_object)
+            .unwrap_or(&empty)
+    };
     let (keys, prints) = (part("symmetricKey"), part("x509Thumbprint"));
     let owned = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
     let primary_print = owned(text(prints, "primaryThumbprint")?);
@@ -261,15 +285,19 @@ fn authentication(value: Option<&Value>) -> Result<Authentication, Refusal> {
     let kind = text(object, "type")?.map(str::to_ascii_lowercase);
     match kind.as_deref() {
         None if primary_print.is_some() || secondary_print.is_some() => {
-            Ok(Authentication::SelfSigned { primary: primary_print, secondary: secondary_print })
+            Ok(Authentication::SelfSigned {
+                primary: primary_print,
+                secondary: secondary_print,
+            })
         }
         None | Some("sas") => Ok(Authentication::Sas {
             primary: key(text(keys, "primaryKey")?)?,
             secondary: key(text(keys, "secondaryKey")?)?,
         }),
-        Some("selfsigned") => {
-            Ok(Authentication::SelfSigned { primary: primary_print, secondary: secondary_print })
-        }
+        Some("selfsigned") => Ok(Authentication::SelfSigned {
+            primary: primary_print,
+            secondary: secondary_print,
+        }),
         Some("certificateauthority") => Ok(Authentication::CertificateAuthority),
         Some("none") => Ok(Authentication::None),
         Some(other) => Err(Refusal::invalid(format!(

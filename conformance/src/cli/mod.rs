@@ -5,6 +5,7 @@
 mod explain;
 mod list;
 mod mutants;
+mod schema;
 mod serve;
 mod test;
 mod vectors;
@@ -47,6 +48,8 @@ enum Command {
     },
     /// Try the cases out on hubs with known defects
     Mutants(mutants::Options),
+    /// Print the JSON Schema of a format that twinspec writes
+    Schema(schema::Options),
 }
 
 /// How a listing is printed.
@@ -69,12 +72,18 @@ struct Trouble {
 impl Trouble {
     /// The command was called with something that makes no sense.
     fn usage(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), code: 2 }
+        Self {
+            message: message.to_string(),
+            code: 2,
+        }
     }
 
     /// The environment did not play along.
     fn environment(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), code: 3 }
+        Self {
+            message: message.to_string(),
+            code: 3,
+        }
     }
 }
 
@@ -90,6 +99,7 @@ pub fn main() -> ExitCode {
         Some(Command::Explain(options)) => explain::explain(&options),
         Some(Command::Vectors { action }) => vectors::vectors(&action),
         Some(Command::Mutants(options)) => mutants::mutants(&options),
+        Some(Command::Schema(options)) => schema::schema(&options),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -30,8 +30,11 @@ pub(super) fn vectors(action: &Action) -> Done {
         Action::Check(folder) => (folder, false),
     };
     let made = vectors::make(&folder.dir).map_err(Trouble::environment)?;
-    let problems =
-        if write { vectors::write(&folder.dir, &made) } else { vectors::compare(&folder.dir, &made) };
+    let problems = if write {
+        vectors::write(&folder.dir, &made)
+    } else {
+        vectors::compare(&folder.dir, &made)
+    };
     let problems = problems.map_err(Trouble::environment)?;
     for problem in &problems {
         anstream::println!("{problem}");

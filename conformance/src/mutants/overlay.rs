@@ -9,9 +9,7 @@ use twinspec_model::wire::mqtt::{Packet, Publish};
 use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 
 /// An overlay that rewrites every output.
-pub fn on_output(
-    rewrite: impl FnMut(Output) -> Vec<Output> + Send + 'static,
-) -> Box<dyn Overlay> {
+pub fn on_output(rewrite: impl FnMut(Output) -> Vec<Output> + Send + 'static) -> Box<dyn Overlay> {
     Box::new(OnOutput(rewrite))
 }
 

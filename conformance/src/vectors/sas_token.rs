@@ -15,7 +15,11 @@ const NOW: u64 = 1_950_000_000;
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let now = Time::from_unix_seconds(number(case, "now")?);
     let verified = SasToken::parse(text(case, "token")?).and_then(|token| {
-        token.verify(&[text(case, "key").unwrap_or_default()], text(case, "resource").unwrap_or_default(), now)?;
+        token.verify(
+            &[text(case, "key").unwrap_or_default()],
+            text(case, "resource").unwrap_or_default(),
+            now,
+        )?;
         Ok(token)
     });
     let reason = match verified {
@@ -45,7 +49,9 @@ pub(super) fn inputs() -> Vec<Input> {
     let expiry = Time::from_unix_seconds(NOW + 3600);
     let mut inputs = Vec::new();
     for scope in scopes {
-        let Some(token) = auth::sign(KEY, scope, expiry, Some("a policy")) else { continue };
+        let Some(token) = auth::sign(KEY, scope, expiry, Some("a policy")) else {
+            continue;
+        };
         for resource in resources {
             inputs.push(Input {
                 title: format!("A token for {scope} at {resource}."),

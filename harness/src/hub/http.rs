@@ -42,24 +42,31 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
     let response = match body {
-        Ok(Ok(body)) => {
-            shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok()
-        }
+        Ok(Ok(body)) => shared
+            .ask(http::Request::from_parts(parts, body.to_bytes()))
+            .await
+            .ok(),
         Ok(Err(_)) | Err(_) => None,
     };
-    Ok(response.unwrap_or_else(|| too_large(&shared)).map(Full::new))
+    Ok(response
+        .unwrap_or_else(|| too_large(&shared))
+        .map(Full::new))
 }
 
 /// The answer to a body that is too large or never arrives whole.
 fn too_large(shared: &Shared) -> http::Response<Bytes> {
     let code = ErrorCode::GenericRequestEntityTooLarge;
-    let refusal =
-        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
+    let refusal = Refusal::new(
+        code,
+        format!("The body is incomplete or larger than {BODY_MAX} bytes"),
+    );
     let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, json);
     let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
     response.headers_mut().insert("iothub-errorcode", name);
     response

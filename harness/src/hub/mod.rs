@@ -86,7 +86,9 @@ impl ReferenceHub {
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));
         let mut bind = async |address: Option<SocketAddr>, service, acceptor| {
-            let Some(address) = address else { return Ok(None) };
+            let Some(address) = address else {
+                return Ok(None);
+            };
             let named = |error: io::Error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             };
@@ -101,7 +103,12 @@ impl ReferenceHub {
             http: bind(listen.http, Service::Http, None).await?,
             https: bind(listen.https, Service::Http, Some(acceptor)).await?,
         };
-        Ok(Self { shared, addresses, authority, _tasks: tasks })
+        Ok(Self {
+            shared,
+            addresses,
+            authority,
+            _tasks: tasks,
+        })
     }
 
     /// The addresses that were bound.
@@ -149,7 +156,10 @@ impl ReferenceHub {
             .map_err(|error| refused(error.to_string()))?;
         let response = self.shared.ask(request).await.map_err(io::Error::other)?;
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-        match body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str) {
+        match body
+            .pointer("/authentication/symmetricKey/primaryKey")
+            .and_then(Value::as_str)
+        {
             Some(key) => Ok(key.to_owned()),
             None => Err(refused(body.to_string())),
         }

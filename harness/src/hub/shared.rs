@@ -65,7 +65,11 @@ impl Shared {
             next_id: 0,
             awaited: None,
         };
-        Self { clock, nearer_deadline: Notify::new(), state: Mutex::new(state) }
+        Self {
+            clock,
+            nearer_deadline: Notify::new(),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn with_hub<T>(&self, look: impl FnOnce(&Hub) -> T) -> T {
@@ -79,7 +83,9 @@ impl Shared {
             for input in state.overlay.input(input) {
                 for output in state.hub.handle(self.clock.now(), input) {
                     let outputs = state.overlay.output(output);
-                    outputs.into_iter().for_each(|output| state.carry_out(output));
+                    outputs
+                        .into_iter()
+                        .for_each(|output| state.carry_out(output));
                 }
             }
         }
@@ -122,7 +128,9 @@ impl Shared {
     pub(super) fn until_deadline(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         state.awaited = state.hub.next_deadline();
-        state.awaited.map(|deadline| deadline.since(self.clock.now()))
+        state
+            .awaited
+            .map(|deadline| deadline.since(self.clock.now()))
     }
 }
 
@@ -135,7 +143,9 @@ impl State {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send(id, packet) => {
-                let Some(link) = self.links.get(&id) else { return };
+                let Some(link) = self.links.get(&id) else {
+                    return;
+                };
                 let mut outbox = lock(&link.outbox);
                 packet.encode(&mut outbox.bytes);
                 if outbox.bytes.len() > OUTBOX_MAX {

@@ -20,14 +20,21 @@ const LIST_MAX: usize = 1000;
 impl Hub {
     pub(super) fn list_devices(&self, top: Option<&str>) -> Reply {
         let asked = top.and_then(|top| top.parse().ok());
-        let top = asked.filter(|top| (1..=LIST_MAX).contains(top)).unwrap_or(LIST_MAX);
-        let devices = self.entities.values().filter(|e| e.record.identity.module.is_none());
+        let top = asked
+            .filter(|top| (1..=LIST_MAX).contains(top))
+            .unwrap_or(LIST_MAX);
+        let devices = self
+            .entities
+            .values()
+            .filter(|e| e.record.identity.module.is_none());
         Reply::ok(devices.take(top).map(|e| e.record.to_json()).collect())
     }
 
     pub(super) fn list_modules(&self, device: &str) -> Result<Reply, Refusal> {
         self.entity(&Identity::device(device))?;
-        Ok(Reply::ok(self.modules(device).map(|e| e.record.to_json()).collect()))
+        Ok(Reply::ok(
+            self.modules(device).map(|e| e.record.to_json()).collect(),
+        ))
     }
 
     pub(super) fn read_identity(&self, identity: &Identity) -> Result<Reply, Refusal> {
@@ -52,11 +59,7 @@ impl Hub {
         }
     }
 
-    fn create(
-        &mut self,
-        identity: &Identity,
-        request: SettingsRequest,
-    ) -> Result<Reply, Refusal> {
+    fn create(&mut self, identity: &Identity, request: SettingsRequest) -> Result<Reply, Refusal> {
         if self.entities.contains_key(identity) {
             let code = match identity.module {
                 None => ErrorCode::DeviceAlreadyExists,
@@ -134,22 +137,30 @@ impl Hub {
         check_etag(if_match, &self.entity(identity)?.record)?;
         self.disconnect(now, identity, outputs);
         if identity.module.is_none() {
-            let modules: Vec<Identity> =
-                self.modules(&identity.device).map(|e| e.record.identity.clone()).collect();
+            let modules: Vec<Identity> = self
+                .modules(&identity.device)
+                .map(|e| e.record.identity.clone())
+                .collect();
             for module in modules {
                 self.entities.remove(&module);
             }
         }
         self.entities.remove(identity);
-        Ok(Reply { status: StatusCode::NO_CONTENT, body: None, etag: None })
+        Ok(Reply {
+            status: StatusCode::NO_CONTENT,
+            body: None,
+            etag: None,
+        })
     }
 
     /// Closes the connection of `identity` and, for a device, those of its modules.
     fn disconnect(&mut self, now: Time, identity: &Identity, outputs: &mut Vec<Output>) {
         self.take_over(now, identity, outputs);
         if identity.module.is_none() {
-            let modules: Vec<Identity> =
-                self.modules(&identity.device).map(|e| e.record.identity.clone()).collect();
+            let modules: Vec<Identity> = self
+                .modules(&identity.device)
+                .map(|e| e.record.identity.clone())
+                .collect();
             for module in modules {
                 self.take_over(now, &module, outputs);
             }
@@ -184,7 +195,10 @@ impl Hub {
             primary: fill(primary, old_primary),
             secondary: fill(secondary, old_secondary),
         };
-        Settings { authentication, ..settings }
+        Settings {
+            authentication,
+            ..settings
+        }
     }
 
     /// Registry etags are decimal numbers; any that was never used will do.
@@ -196,7 +210,11 @@ impl Hub {
 impl Entity {
     fn identity_reply(&self) -> Reply {
         let body: Value = self.record.to_json();
-        Reply { status: StatusCode::OK, body: Some(body), etag: Some(self.record.etag()) }
+        Reply {
+            status: StatusCode::OK,
+            body: Some(body),
+            etag: Some(self.record.etag()),
+        }
     }
 }
 
@@ -204,8 +222,9 @@ fn check_etag(if_match: &IfMatch, record: &Record) -> Result<(), Refusal> {
     match if_match {
         IfMatch::Absent | IfMatch::Any => Ok(()),
         IfMatch::Quoted(etag) | IfMatch::Unquoted(etag) if *etag == record.etag() => Ok(()),
-        IfMatch::Quoted(_) | IfMatch::Unquoted(_) => {
-            Err(Refusal::new(ErrorCode::PreconditionFailed, "Precondition failed: Invalid ETag"))
-        }
+        IfMatch::Quoted(_) | IfMatch::Unquoted(_) => Err(Refusal::new(
+            ErrorCode::PreconditionFailed,
+            "Precondition failed: Invalid ETag",
+        )),
     }
 }

@@ -27,7 +27,11 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Some(body), etag: None }
+        Self {
+            status: StatusCode::OK,
+            body: Some(body),
+            etag: None,
+        }
     }
 }
 
@@ -43,9 +47,13 @@ pub(super) enum IfMatch {
 
 impl IfMatch {
     fn read(headers: &HeaderMap) -> Self {
-        let Some(value) = headers.get(IF_MATCH) else { return Self::Absent };
+        let Some(value) = headers.get(IF_MATCH) else {
+            return Self::Absent;
+        };
         let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
-        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let inner = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
         match (text.as_str(), inner) {
             ("*", _) | (_, Some("*")) => Self::Any,
             (_, Some(etag)) => Self::Quoted(etag.to_owned()),
@@ -69,7 +77,11 @@ impl Hub {
                 let body = flat_error(&refusal, &request_id, now);
                 let status = StatusCode::from_u16(refusal.code.status())
                     .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let reply = Reply { status, body: Some(body), etag: None };
+                let reply = Reply {
+                    status,
+                    body: Some(body),
+                    etag: None,
+                };
                 (response(&reply), Some(refusal.code.name()))
             }
         };
@@ -128,7 +140,9 @@ impl Hub {
         call: Option<&Call>,
     ) -> Result<(), Refusal> {
         let refuse = |why: String| Refusal::new(ErrorCode::IotHubUnauthorizedAccess, why);
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let header = header.ok_or_else(|| refuse("Authorization header missing".to_owned()))?;
         let token = SasToken::parse(header).map_err(|error| refuse(error.to_string()))?;
         let name = token.policy.as_deref().unwrap_or_default();
@@ -138,7 +152,9 @@ impl Hub {
         };
         let keys = [policy.primary_key.as_str(), policy.secondary_key.as_str()];
         let resource = format!("{}{path}", self.config.hostname);
-        token.verify(&keys, &resource, now).map_err(|error| refuse(error.to_string()))?;
+        token
+            .verify(&keys, &resource, now)
+            .map_err(|error| refuse(error.to_string()))?;
         if call.is_none() || policy.permissions.contains(&permission) {
             return Ok(());
         }
@@ -160,15 +176,29 @@ fn permission(call: &Call) -> Permission {
 }
 
 fn check_api_version(version: Option<&str>) -> Result<(), Refusal> {
-    let refuse = || Err(Refusal::new(ErrorCode::InvalidProtocolVersion, "BadRequest"));
-    let Some(version) = version else { return refuse() };
+    let refuse = || {
+        Err(Refusal::new(
+            ErrorCode::InvalidProtocolVersion,
+            "BadRequest",
+        ))
+    };
+    let Some(version) = version else {
+        return refuse();
+    };
     let date = version.strip_suffix("-preview").unwrap_or(version);
     let is_date = Time::parse(&format!("{date}T00:00:00Z")).is_some();
-    if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) { Ok(()) } else { refuse() }
+    if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) {
+        Ok(())
+    } else {
+        refuse()
+    }
 }
 
 fn response(reply: &Reply) -> http::Response<Bytes> {
-    let body = reply.body.as_ref().map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    let body = reply
+        .body
+        .as_ref()
+        .map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     let mut response = http::Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
@@ -176,7 +206,10 @@ fn response(reply: &Reply) -> http::Response<Bytes> {
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         headers.insert(CONTENT_TYPE, json);
     }
-    let etag = reply.etag.as_ref().map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
+    let etag = reply
+        .etag
+        .as_ref()
+        .map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
     if let Some(Ok(etag)) = etag {
         headers.insert(ETAG, etag);
     }

@@ -34,7 +34,9 @@ impl Hub {
         packet: Packet,
         outputs: &mut Vec<Output>,
     ) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         connection.last_packet = now;
         match (connection.peer.clone(), packet) {
             (None, Packet::Connect(connect)) => self.connect(now, id, &connect, outputs),
@@ -46,7 +48,10 @@ impl Hub {
                 self.subscribe(now, id, &peer, &subscribe, outputs);
             }
             (Some(peer), Packet::Unsubscribe(unsubscribe)) => {
-                let filters = unsubscribe.filters.iter().filter_map(|text| Filter::parse(text));
+                let filters = unsubscribe
+                    .filters
+                    .iter()
+                    .filter_map(|text| Filter::parse(text));
                 if let Some(session) = self.session(&peer) {
                     filters.for_each(|filter| session.unsubscribe(&filter));
                 }
@@ -72,7 +77,10 @@ impl Hub {
         let Some(admission) = self.admit(now, connect) else {
             return self.refuse(now, id, ConnectCode::NotAuthorized, outputs);
         };
-        let Admission { user_name, credentials_end } = admission;
+        let Admission {
+            user_name,
+            credentials_end,
+        } = admission;
         let peer = user_name.identity;
         self.take_over(now, &peer, outputs);
         let idle_max = self.config.limits.idle_max;
@@ -80,7 +88,9 @@ impl Hub {
             0 => idle_max,
             seconds => Duration::from_millis(u64::from(seconds) * 1500).min(idle_max),
         };
-        let Some(entity) = self.entities.get_mut(&peer) else { return };
+        let Some(entity) = self.entities.get_mut(&peer) else {
+            return;
+        };
         if connect.clean_session {
             entity.session = None;
         }
@@ -100,7 +110,10 @@ impl Hub {
         };
         self.deadlines.insert((connection.deadline(), id));
         self.connections.insert(id, connection);
-        let answer = ConnAck { session_present, code: ConnectCode::Accepted };
+        let answer = ConnAck {
+            session_present,
+            code: ConnectCode::Accepted,
+        };
         outputs.push(Output::Send(id, Packet::ConnAck(answer)));
     }
 
@@ -109,8 +122,14 @@ impl Hub {
         let user_name = UserName::parse(connect.user_name.as_deref()?)?;
         let peer = &user_name.identity;
         let device = Identity::device(&peer.device);
-        let enabled = self.entities.get(&device).is_some_and(|e| e.record.settings.enabled);
-        let will_is_own = connect.will.as_ref().is_none_or(|will| is_own_telemetry(peer, will));
+        let enabled = self
+            .entities
+            .get(&device)
+            .is_some_and(|e| e.record.settings.enabled);
+        let will_is_own = connect
+            .will
+            .as_ref()
+            .is_none_or(|will| is_own_telemetry(peer, will));
         if connect.client_id != peer.to_string()
             || !same_host(&user_name.host, &self.config.hostname)
             || !enabled
@@ -121,7 +140,13 @@ impl Hub {
         let password = std::str::from_utf8(connect.password.as_deref()?).ok()?;
         let token = SasToken::parse(password).ok()?;
         let keys = match &token.policy {
-            None => self.entities.get(peer)?.record.settings.authentication.keys(),
+            None => self
+                .entities
+                .get(peer)?
+                .record
+                .settings
+                .authentication
+                .keys(),
             Some(name) => {
                 self.entities.get(peer)?;
                 self.policy_keys(name, Permission::DeviceConnect)?
@@ -131,7 +156,10 @@ impl Hub {
         let own_scope = token.policy.is_some() || token.resource.ends_with(&peer.resource_path());
         token.verify(&keys, &resource, now).ok()?;
         let credentials_end = Some(token.expiry.after(self.config.limits.token_grace));
-        own_scope.then_some(Admission { user_name, credentials_end })
+        own_scope.then_some(Admission {
+            user_name,
+            credentials_end,
+        })
     }
 
     /// The keys of the policy `name` when it grants `permission`.
@@ -148,7 +176,10 @@ impl Hub {
         code: ConnectCode,
         outputs: &mut Vec<Output>,
     ) {
-        let answer = ConnAck { session_present: false, code };
+        let answer = ConnAck {
+            session_present: false,
+            code,
+        };
         outputs.push(Output::Send(id, Packet::ConnAck(answer)));
         self.close(now, id, outputs);
     }
@@ -187,11 +218,19 @@ impl Hub {
             }
             granted.push(Some(session.subscribe(filter, *qos)));
         }
-        outputs.push(Output::Send(id, Packet::SubAck(SubAck { id: subscribe.id, granted })));
+        outputs.push(Output::Send(
+            id,
+            Packet::SubAck(SubAck {
+                id: subscribe.id,
+                granted,
+            }),
+        ));
     }
 
     fn session(&mut self, peer: &Identity) -> Option<&mut Session> {
-        self.entities.get_mut(peer).and_then(|entity| entity.session.as_mut())
+        self.entities
+            .get_mut(peer)
+            .and_then(|entity| entity.session.as_mut())
     }
 
     fn publish(
@@ -220,7 +259,11 @@ impl Hub {
             DeviceTopic::Telemetry { .. } | DeviceTopic::MethodResponse { .. } => {}
             DeviceTopic::TwinGet { rid } => self.device_reads_twin(now, id, peer, rid, outputs),
             DeviceTopic::TwinPatch { rid, version } => {
-                let patch = super::twin::ReportedPatch { rid, version, body: &publish.payload };
+                let patch = super::twin::ReportedPatch {
+                    rid,
+                    version,
+                    body: &publish.payload,
+                };
                 self.device_patches_twin(now, id, peer, patch, outputs);
             }
         }
@@ -234,11 +277,17 @@ impl Hub {
 
     /// Forgets a connection that has ended.
     pub(super) fn forget(&mut self, now: Time, id: ConnectionId) {
-        let Some(Connection { peer: Some(peer), clean_session, .. }) = self.connections.remove(&id)
+        let Some(Connection {
+            peer: Some(peer),
+            clean_session,
+            ..
+        }) = self.connections.remove(&id)
         else {
             return;
         };
-        let Some(entity) = self.entities.get_mut(&peer) else { return };
+        let Some(entity) = self.entities.get_mut(&peer) else {
+            return;
+        };
         if entity.connection == Some(id) {
             entity.connection = None;
             entity.record.connected = false;

@@ -44,7 +44,17 @@ impl Hub {
             Ok(body) => (200, body),
             Err(refusal) => (refusal.code.status(), self.mqtt_error(now, &refusal)),
         };
-        self.answer(id, peer, HubTopic::TwinResponse { status, rid, version: None }, body, outputs);
+        self.answer(
+            id,
+            peer,
+            HubTopic::TwinResponse {
+                status,
+                rid,
+                version: None,
+            },
+            body,
+            outputs,
+        );
     }
 
     pub(super) fn device_patches_twin(
@@ -61,7 +71,17 @@ impl Hub {
             Err(refusal) => (refusal.code.status(), None, self.mqtt_error(now, &refusal)),
         };
         if let Some(rid) = patch.rid {
-            self.answer(id, peer, HubTopic::TwinResponse { status, rid, version }, body, outputs);
+            self.answer(
+                id,
+                peer,
+                HubTopic::TwinResponse {
+                    status,
+                    rid,
+                    version,
+                },
+                body,
+                outputs,
+            );
         }
     }
 
@@ -72,13 +92,18 @@ impl Hub {
         patch: &ReportedPatch<'_>,
     ) -> Result<u64, Refusal> {
         self.throttle_twin_update(now)?;
-        let base = patch.version.as_ref().map(|version| version.parse().map_err(|_| version));
+        let base = patch
+            .version
+            .as_ref()
+            .map(|version| version.parse().map_err(|_| version));
         let base = base.transpose().map_err(|version| {
             Refusal::invalid(format!("$version is {version:?}, allowed is an integer"))
         })?;
         let body = json::parse(patch.body)?;
         let entity = self.entities.get_mut(peer).ok_or_else(|| not_found(peer))?;
-        entity.twin.report(&body, base, &self.config.twin_limits, now)
+        entity
+            .twin
+            .report(&body, base, &self.config.twin_limits, now)
     }
 
     /// Answers a twin request where the device listens for answers.
@@ -90,7 +115,10 @@ impl Hub {
         body: Bytes,
         outputs: &mut Vec<Output>,
     ) {
-        let session = self.entities.get(peer).and_then(|entity| entity.session.as_ref());
+        let session = self
+            .entities
+            .get(peer)
+            .and_then(|entity| entity.session.as_ref());
         if session.is_some_and(|session| session.has(&Filter::TwinResponse)) {
             let publish = Publish::at_most_once(topic.to_topic(), body);
             outputs.push(Output::Send(id, Packet::Publish(publish)));
@@ -136,7 +164,9 @@ impl Hub {
                 ),
             ));
         }
-        let change = entity.twin.write(mode, &write, &self.config.twin_limits, now)?;
+        let change = entity
+            .twin
+            .write(mode, &write, &self.config.twin_limits, now)?;
         if let Some(notification) = change.notification {
             entity.notify(notification, outputs);
         }
@@ -146,8 +176,12 @@ impl Hub {
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
     pub(super) fn entity(&self, identity: &Identity) -> Result<&Entity, Refusal> {
         let device = Identity::device(&identity.device);
-        self.entities.get(&device).ok_or_else(|| not_found(&device))?;
-        self.entities.get(identity).ok_or_else(|| not_found(identity))
+        self.entities
+            .get(&device)
+            .ok_or_else(|| not_found(&device))?;
+        self.entities
+            .get(identity)
+            .ok_or_else(|| not_found(identity))
     }
 
     fn throttle_twin_read(&mut self, now: Time) -> Result<(), Refusal> {
@@ -155,13 +189,24 @@ impl Hub {
     }
 
     fn throttle_twin_update(&mut self, now: Time) -> Result<(), Refusal> {
-        take(self.config.throttles.twin_updates, &mut self.twin_updates, now)
+        take(
+            self.config.throttles.twin_updates,
+            &mut self.twin_updates,
+            now,
+        )
     }
 }
 
-fn take(rule: Option<ThrottleRule>, state: &mut Option<Throttle>, now: Time) -> Result<(), Refusal> {
+fn take(
+    rule: Option<ThrottleRule>,
+    state: &mut Option<Throttle>,
+    now: Time,
+) -> Result<(), Refusal> {
     let Some(rule) = rule else { return Ok(()) };
-    if state.get_or_insert_with(|| Throttle::new(rule, now)).take(now) {
+    if state
+        .get_or_insert_with(|| Throttle::new(rule, now))
+        .take(now)
+    {
         return Ok(());
     }
     Err(Refusal::new(
@@ -177,9 +222,15 @@ impl Entity {
     }
 
     fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
-        let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
+        let listens = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
-            let topic = HubTopic::Desired { version: notification.version }.to_topic();
+            let topic = HubTopic::Desired {
+                version: notification.version,
+            }
+            .to_topic();
             let body = Value::Object(notification.body).to_string();
             let publish = Publish::at_most_once(topic, body);
             outputs.push(Output::Send(connection, Packet::Publish(publish)));
@@ -187,7 +238,11 @@ impl Entity {
     }
 
     fn twin_reply(&self) -> Reply {
-        Reply { status: StatusCode::OK, body: Some(self.twin_json()), etag: Some(self.twin_etag()) }
+        Reply {
+            status: StatusCode::OK,
+            body: Some(self.twin_json()),
+            etag: Some(self.twin_etag()),
+        }
     }
 
     /// The whole twin as a back end reads it (hub-twins.md § 1.1).
@@ -210,7 +265,7 @@ impl Entity {
                 "reported": self.twin.reported.with_metadata(MetadataStyle::Reported),
             },
         });
-        let mut rest = match &record.identity.module {
+        let rest = match &record.identity.module {
             Some(module) => json!({ "moduleId": module }),
             None => json!({
                 "status": record.status(),
@@ -218,14 +273,13 @@ impl Entity {
                 "capabilities": { "iotEdge": settings.edge },
             }),
         };
-        if let Some(reason) = &settings.status_reason {
-            rest["statusReason"] = json!(reason);
-        }
-        if !self.twin.tags.is_empty() {
-            rest["tags"] = Value::Object(self.twin.tags.members());
-        }
+        // What is unset is left out (hub-twins.md § 1.1).
+        let tags = Some(self.twin.tags.members()).filter(|tags| !tags.is_empty());
+        let reason = settings.status_reason.clone();
         if let (Some(twin), Value::Object(rest)) = (twin.as_object_mut(), rest) {
             twin.extend(rest);
+            twin.extend(tags.map(|tags| ("tags".to_owned(), Value::Object(tags))));
+            twin.extend(reason.map(|reason| ("statusReason".to_owned(), json!(reason))));
         }
         twin
     }

@@ -110,7 +110,13 @@ impl Twin {
         now: Time,
     ) -> Result<Change, Refusal> {
         let tags = check(&self.tags, mode, write.tags.as_ref(), limits, &limits.tags)?;
-        let desired = check(&self.desired, mode, write.desired.as_ref(), limits, &limits.desired)?;
+        let desired = check(
+            &self.desired,
+            mode,
+            write.desired.as_ref(),
+            limits,
+            &limits.desired,
+        )?;
         let mut change = Change::default();
         if let (Some(members), Some(size)) = (&write.tags, tags) {
             apply(&mut self.tags, mode, members, size, now);
@@ -195,15 +201,19 @@ impl TwinWrite {
             Some(Value::Object(properties)) => properties.get("desired"),
             Some(other) => return Err(wrong_type("properties", other)),
         };
-        let desired = section_write(mode, "properties.desired", desired)?.map(|write| match write {
-            SectionWrite::Clear => SectionWrite::Clear,
-            SectionWrite::Members(mut members) => {
-                members.remove("$metadata");
-                members.remove("$version");
-                SectionWrite::Members(members)
-            }
-        });
-        Ok(Self { tags: section_write(mode, "tags", root.get("tags"))?, desired })
+        let desired =
+            section_write(mode, "properties.desired", desired)?.map(|write| match write {
+                SectionWrite::Clear => SectionWrite::Clear,
+                SectionWrite::Members(mut members) => {
+                    members.remove("$metadata");
+                    members.remove("$version");
+                    SectionWrite::Members(members)
+                }
+            });
+        Ok(Self {
+            tags: section_write(mode, "tags", root.get("tags"))?,
+            desired,
+        })
     }
 }
 
@@ -262,7 +272,10 @@ fn notification_members(stored: &Section, mode: WriteMode, write: &SectionWrite)
 }
 
 fn wrong_type(name: &str, value: &Value) -> Refusal {
-    Refusal::invalid(format!("{name} must be a JSON object, found {}", kind(value)))
+    Refusal::invalid(format!(
+        "{name} must be a JSON object, found {}",
+        kind(value)
+    ))
 }
 
 /// The JSON type of `value` as a noun.

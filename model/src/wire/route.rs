@@ -43,14 +43,21 @@ impl Call {
         let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
         let decoded: Option<Vec<String>> = trimmed.split('/').map(percent::decode).collect();
         let Some(levels) = decoded else {
-            return Err(Refusal::invalid(format!("The path is not valid UTF-8: {path}")));
+            return Err(Refusal::invalid(format!(
+                "The path is not valid UTF-8: {path}"
+            )));
         };
         let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
         match levels.as_slice() {
             ["devices"] => one(method, path, Method::GET, Self::IdentityList),
-            ["devices", d, "modules"] => {
-                one(method, path, Method::GET, Self::ModuleList { device: (*d).to_owned() })
-            }
+            ["devices", d, "modules"] => one(
+                method,
+                path,
+                Method::GET,
+                Self::ModuleList {
+                    device: (*d).to_owned(),
+                },
+            ),
             ["devices", d] => Self::identity(method, path, Identity::device(*d)),
             ["devices", d, "modules", m] => Self::identity(method, path, Identity::module(*d, *m)),
             ["twins", d] => Self::twin(method, path, Identity::device(*d)),
@@ -82,7 +89,11 @@ impl Call {
 }
 
 fn one(method: &Method, path: &str, allowed: Method, call: Call) -> Result<Call, Refusal> {
-    if *method == allowed { Ok(call) } else { Err(not_allowed(method, path, allowed.as_str())) }
+    if *method == allowed {
+        Ok(call)
+    } else {
+        Err(not_allowed(method, path, allowed.as_str()))
+    }
 }
 
 fn not_allowed(method: &Method, path: &str, allowed: &str) -> Refusal {

@@ -1,0 +1,355 @@
+//! The command line as a person and as a script meet it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A policy's connection string with a key that no hub knows.
+const STRANGER: &str = "HostName=localhost;SharedAccessKeyName=iothubowner;\
+                        SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn twinspec(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twinspec"));
+    command
+        .args(arguments)
+        .env_remove("TWINSPEC_CONNECTION_STRING");
+    command.output().expect("twinspec can be started")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn scratch(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn read_json(path: &PathBuf) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A server that serves one kind of trouble on a free port, for each connection.
+fn troublesome(trouble: fn(std::net::TcpStream)) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || trouble(stream));
+        }
+    });
+    port
+}
+
+fn silent(mut stream: std::net::TcpStream) {
+    let mut drop_everything = [0; 1024];
+    while stream
+        .read(&mut drop_everything)
+        .is_ok_and(|length| length > 0)
+    {}
+}
+
+fn garbage(mut stream: std::net::TcpStream) {
+    let _may_fail = stream.write_all(b"\xff\xfe\xfdthis is neither MQTT nor HTTP\r\n\r\n");
+    silent(stream);
+}
+
+/// `twinspec test hub` against plain loopback ports: exit 3, soon, with `words` in the message.
+#[track_caller]
+fn unusable(mqtt: u16, http: u16, words: &str) {
+    let began = Instant::now();
+    let (mqtt, http) = (
+        format!("mqtt://127.0.0.1:{mqtt}"),
+        format!("http://127.0.0.1:{http}"),
+    );
+    let arguments = [
+        "test",
+        "hub",
+        "--mqtt",
+        &mqtt,
+        "--http",
+        &http,
+        "--connection-string",
+        STRANGER,
+    ];
+    let output = twinspec(&arguments);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    assert!(began.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_said_so() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    unusable(free, free, "no usable hub at http://127.0.0.1");
+}
+
+#[test]
+fn a_port_that_accepts_and_stays_silent_is_said_so() {
+    let port = troublesome(silent);
+    unusable(port, port, "no answer within 5s");
+}
+
+#[test]
+fn a_port_that_speaks_garbage_is_said_so() {
+    let port = troublesome(garbage);
+    unusable(port, port, "no usable hub at http://127.0.0.1");
+}
+
+/// A `twinspec serve` that is stopped by SIGTERM.
+struct Served {
+    process: std::process::Child,
+    announcement: Value,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+            .args([
+                "serve",
+                "--mqtt",
+                "127.0.0.1:0",
+                "--http",
+                "127.0.0.1:0",
+                "--devices",
+                "1",
+            ])
+            .args(["--key", "a text", "--format", "json"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = process.stdout.take().unwrap();
+        let mut documents = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
+        let announcement = documents.next().unwrap().unwrap();
+        Self {
+            process,
+            announcement,
+        }
+    }
+
+    fn endpoint(&self, name: &str) -> &str {
+        self.announcement["endpoints"][name].as_str().unwrap()
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(killed.success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn a_separately_started_hub_is_judged_and_a_wrong_key_is_told() {
+    let hub = Served::start();
+    let right = hub.announcement["service_connection_string"]
+        .as_str()
+        .unwrap();
+    let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
+    let arguments = [
+        "test",
+        "hub",
+        "--mqtt",
+        mqtt,
+        "--http",
+        http,
+        "--connection-string",
+    ];
+    let judged = twinspec(&[&arguments[..], &[right]].concat());
+    assert_eq!(judged.status.code(), Some(0), "{}", stdout(&judged));
+    assert!(
+        stdout(&judged).contains("CONFORMANT"),
+        "{}",
+        stdout(&judged)
+    );
+    let wrong = twinspec(&[&arguments[..], &[STRANGER]].concat());
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(stderr(&wrong).contains("refuses the connection string's policy or key"));
+    assert_eq!(hub.stop(), Some(0));
+}
+
+#[test]
+fn the_same_key_text_gives_the_same_keys_and_the_ca_file_goes_with_the_hub() {
+    let (first, second) = (Served::start(), Served::start());
+    let strings = |hub: &Served| hub.announcement["devices"].clone();
+    assert_eq!(strings(&first), strings(&second));
+    let ca = PathBuf::from(first.announcement["ca_file"].as_str().unwrap());
+    assert!(ca.exists());
+    assert_eq!(first.stop(), Some(0));
+    assert!(!ca.exists());
+    assert_eq!(second.stop(), Some(0));
+}
+
+#[test]
+fn reports_are_valid_by_the_published_schemas() {
+    let (json, junit) = (scratch("report.json"), scratch("report.xml"));
+    let traces = scratch("traces");
+    let report = |format: &str, path: &PathBuf| format!("{format}={}", path.display());
+    let output = twinspec(&[
+        "--filter",
+        "HUB-TWIN",
+        "--seed",
+        "7",
+        "--report",
+        &report("json", &json),
+        "--report",
+        &report("junit", &junit),
+        "--traces",
+        &traces.display().to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let report = read_json(&json);
+    assert_eq!(report["seed"], 7);
+    assert_eq!(report["summary"]["fail"], 0);
+    let schema = |name| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("schema")
+            .join(name)
+    };
+    let schema_of = |name| jsonschema::validator_for(&read_json(&schema(name))).unwrap();
+    schema_of("report.json").validate(&report).unwrap();
+    let trace_schema = schema_of("trace.json");
+    let mut lines = 0;
+    for entry in std::fs::read_dir(&traces).unwrap() {
+        for line in std::fs::read_to_string(entry.unwrap().path())
+            .unwrap()
+            .lines()
+        {
+            trace_schema
+                .validate(&serde_json::from_str(line).unwrap())
+                .unwrap();
+            assert!(
+                !line.contains("sig=") || line.contains("sig=[redacted]"),
+                "{line}"
+            );
+            lines += 1;
+        }
+    }
+    assert!(lines > 50, "{lines} trace lines");
+    assert!(
+        std::fs::read_to_string(&junit)
+            .unwrap()
+            .contains("<testsuite name=\"hub.twin\"")
+    );
+}
+
+#[test]
+fn published_schemas_are_those_of_the_program() {
+    for name in ["report", "trace"] {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.json"));
+        let published = std::fs::read_to_string(file).unwrap();
+        assert_eq!(
+            published,
+            stdout(&twinspec(&["schema", name])),
+            "schema of {name}"
+        );
+    }
+}
+
+#[test]
+fn a_known_failure_that_passes_is_an_unexpected_pass() {
+    let known = scratch("known.toml");
+    let text = "[[known]]\ncase = \"twin-get-echoes-rid\"\nreason = \"not yet\"\n";
+    std::fs::write(&known, text).unwrap();
+    let known = known.display().to_string();
+    let output = twinspec(&[
+        "--filter",
+        "twin-get-echoes-rid",
+        "--known-failures",
+        &known,
+        "--seed",
+        "1",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("1 unexpected-pass"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn a_profile_takes_cases_out_with_its_reason() {
+    let profile = scratch("profile.toml");
+    let text = "[[unsupported]]\nrequirement = \"HUB-TWIN-020\"\nreason = \"never throttles\"\n";
+    std::fs::write(&profile, text).unwrap();
+    let (profile, json) = (profile.display().to_string(), scratch("unsupported.json"));
+    let report = format!("json={}", json.display());
+    let filter = ["--filter", "HUB-TWIN-020", "--report", &report];
+    let output = twinspec(&[&["test", "hub", "--profile", &profile], &filter[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let finding = &read_json(&json)["cases"][0]["findings"][0]["seen"];
+    assert_eq!(finding, "HUB-TWIN-020: never throttles");
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
+    for (arguments, words) in [
+        (&["--filter", "no-such-case"][..], "no case matches"),
+        (&["--shard", "4/3"], "expected I/N"),
+        (&["--report", "pdf=x"], "expected json=PATH or junit=PATH"),
+        (
+            &["test", "hub", "--mqtt", "mqtt://hub.example"],
+            "accepted on loopback only",
+        ),
+        (
+            &["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"],
+            "need --connection-string",
+        ),
+        (
+            &["test", "hub", "--connection-string", "HostName=h"],
+            "SharedAccessKeyName is missing",
+        ),
+        (&["explain", "HUB-NONE-1"], "nothing is called"),
+        (
+            &["serve", "--devices", "neither"],
+            "neither a number nor a readable file",
+        ),
+        (&["test", "hub", "--profile", "none.toml"], "none.toml"),
+    ] {
+        let output = twinspec(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(words),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn shards_and_lists_are_parts_of_the_whole() {
+    let count = |arguments: &[&str]| stdout(&twinspec(arguments)).lines().count();
+    let whole = count(&["--list"]);
+    let parts: usize = ["1/3", "2/3", "3/3"]
+        .iter()
+        .map(|s| count(&["--list", "--shard", s]))
+        .sum();
+    assert_eq!(whole, parts);
+    let listed = stdout(&twinspec(&["list", "requirements", "--format", "json"]));
+    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["id"], "HUB-CONN-001");
+}
