@@ -63,11 +63,8 @@ mod tests {
         let ids: BTreeSet<&str> = ALL.iter().map(|point| point.id.as_str()).collect();
         assert_eq!(ids.len(), ALL.len());
         for point in ALL.iter() {
-            let tags: Vec<&str> = point
-                .allowed
-                .iter()
-                .map(|allowed| allowed.tag.as_str())
-                .collect();
+            let tags: Vec<&str> =
+                point.allowed.iter().map(|allowed| allowed.tag.as_str()).collect();
             assert!(tags.contains(&point.default.as_str()), "{}", point.id);
             assert!(tags.len() > 1, "{} leaves nothing open", point.id);
         }

@@ -67,16 +67,11 @@ macro_rules! body {
 }
 
 /// All groups.
-pub const GROUPS: &[Group] = &[Group {
-    role: Role::Hub,
-    subject: "twin",
-    cases: crate::cases::hub::twin::CASES,
-}];
+pub const GROUPS: &[Group] =
+    &[Group { role: Role::Hub, subject: "twin", cases: crate::cases::hub::twin::CASES }];
 
 /// All cases with their groups, in a fixed order.
 pub fn all() -> impl Iterator<Item = (&'static Group, &'static Case)> {
     let cases = |group: &'static Group| group.cases.iter().flat_map(|cases| cases.iter());
-    GROUPS
-        .iter()
-        .flat_map(move |group| cases(group).map(move |case| (group, case)))
+    GROUPS.iter().flat_map(move |group| cases(group).map(move |case| (group, case)))
 }

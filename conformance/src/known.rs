@@ -61,12 +61,7 @@ impl KnownFailures {
             if !case::all().any(|(_, case)| case.id == entry.case) {
                 return Err(format!("there is no case {}", entry.case));
             }
-            if list
-                .known
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.case == entry.case)
-            {
+            if list.known.iter().take(index).any(|earlier| earlier.case == entry.case) {
                 return Err(format!("{} is listed twice", entry.case));
             }
         }
@@ -99,10 +94,7 @@ mod tests {
     #[test]
     fn an_entry_for_no_case_is_refused() {
         let text = "[[known]]\ncase = \"nothing\"\nreason = \"r\"";
-        assert_eq!(
-            KnownFailures::parse(text).unwrap_err(),
-            "there is no case nothing"
-        );
+        assert_eq!(KnownFailures::parse(text).unwrap_err(), "there is no case nothing");
     }
 
     #[test]
@@ -110,14 +102,8 @@ mod tests {
         let id = case::all().next().unwrap().1.id;
         let text = format!("[[known]]\ncase = \"{id}\"\nreason = \"r\"");
         let list = KnownFailures::parse(&text).unwrap();
-        assert_eq!(
-            list.judge(id, Verdict::Fail),
-            (Verdict::ExpectedFail, Some("r"))
-        );
-        assert_eq!(
-            list.judge(id, Verdict::Pass),
-            (Verdict::UnexpectedPass, Some("r"))
-        );
+        assert_eq!(list.judge(id, Verdict::Fail), (Verdict::ExpectedFail, Some("r")));
+        assert_eq!(list.judge(id, Verdict::Pass), (Verdict::UnexpectedPass, Some("r")));
         assert_eq!(list.judge("other", Verdict::Fail), (Verdict::Fail, None));
     }
 }

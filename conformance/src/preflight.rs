@@ -29,10 +29,7 @@ pub async fn check(target: &Target) -> Result<(), String> {
 
 async fn check_service(target: &Target) -> Result<(), String> {
     let request = service_request(target, Method::GET, "/devices?top=1", IfMatch::Absent, None);
-    let answer = target
-        .operator
-        .call(&request, WAIT, &Recorder::new(false))
-        .await;
+    let answer = target.operator.call(&request, WAIT, &Recorder::new(false)).await;
     let answer = answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))?;
     match answer.status.as_u16() {
         200 => Ok(()),
@@ -60,11 +57,9 @@ async fn check_device(target: &Target) -> Result<(), String> {
     sent.map_err(|error| format!("no usable hub at {at}: {error}"))?;
     match device.next(Instant::now() + WAIT).await {
         Some(Seen::Packet(Packet::ConnAck(_)) | Seen::Closed) => Ok(()),
-        Some(other) => Err(format!(
-            "the service at {at} does not speak MQTT, it sent {other}"
-        )),
-        None => Err(format!(
-            "{at} accepted the connection but answered no CONNECT within {WAIT:?}"
-        )),
+        Some(other) => Err(format!("the service at {at} does not speak MQTT, it sent {other}")),
+        None => {
+            Err(format!("{at} accepted the connection but answered no CONNECT within {WAIT:?}"))
+        }
     }
 }

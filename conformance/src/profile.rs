@@ -66,10 +66,7 @@ impl Profile {
                 return Err(format!("unsupported {} has no reason", entry.requirement));
             }
             if !requirement::all().any(|(_, r)| glob(&entry.requirement, &r.id)) {
-                return Err(format!(
-                    "unsupported {} matches no requirement",
-                    entry.requirement
-                ));
+                return Err(format!("unsupported {} matches no requirement", entry.requirement));
             }
         }
         Ok(profile)
@@ -79,9 +76,7 @@ impl Profile {
     #[must_use]
     pub fn reason_against(&self, requirements: &[&str]) -> Option<String> {
         let matches = |entry: &&Unsupported| {
-            requirements
-                .iter()
-                .any(|requirement| glob(&entry.requirement, requirement))
+            requirements.iter().any(|requirement| glob(&entry.requirement, requirement))
         };
         let entry = self.unsupported.iter().find(matches)?;
         Some(format!("{}: {}", entry.requirement, entry.reason))
@@ -95,15 +90,9 @@ mod tests {
     #[test]
     fn reasons_are_mandatory_and_patterns_must_match() {
         let text = "[[unsupported]]\nrequirement = \"HUB-TWIN-020\"\nreason = \" \"";
-        assert_eq!(
-            Profile::parse(text).unwrap_err(),
-            "unsupported HUB-TWIN-020 has no reason"
-        );
+        assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-TWIN-020 has no reason");
         let text = "[[unsupported]]\nrequirement = \"HUB-X-*\"\nreason = \"r\"";
-        assert_eq!(
-            Profile::parse(text).unwrap_err(),
-            "unsupported HUB-X-* matches no requirement"
-        );
+        assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-X-* matches no requirement");
     }
 
     #[test]

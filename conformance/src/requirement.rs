@@ -100,18 +100,12 @@ sources![
 /// All families in the order of the dossier.
 ///
 /// A file that does not parse yields no family; a test keeps that from being shipped.
-pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
-    SOURCES
-        .iter()
-        .filter_map(|(_, text)| toml::from_str(text).ok())
-        .collect()
-});
+pub static FAMILIES: LazyLock<Vec<Family>> =
+    LazyLock::new(|| SOURCES.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect());
 
 /// All requirements with their families.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Requirement)> {
-    FAMILIES
-        .iter()
-        .flat_map(|family| family.requirements.iter().map(move |r| (family, r)))
+    FAMILIES.iter().flat_map(|family| family.requirements.iter().map(move |r| (family, r)))
 }
 
 /// The requirement called `id`.
@@ -139,10 +133,8 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_all_271_hub_requirements_are_there() {
-        let hub: Vec<&str> = all()
-            .map(|(_, r)| r.id.as_str())
-            .filter(|id| id.starts_with("HUB-"))
-            .collect();
+        let hub: Vec<&str> =
+            all().map(|(_, r)| r.id.as_str()).filter(|id| id.starts_with("HUB-")).collect();
         assert_eq!(hub.len(), 271);
         assert_eq!(hub.iter().collect::<BTreeSet<_>>().len(), 271);
     }

@@ -50,11 +50,7 @@ pub async fn run(
         }
     }
     let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
-    cases
-        .iter()
-        .copied()
-        .zip(outcomes.into_iter().map(outcome))
-        .collect()
+    cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
 }
 
 /// Runs one case and removes what it registered.
@@ -62,10 +58,7 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     let began = Instant::now();
     let finish = |findings, trace| conclude(case, findings, trace, began.elapsed());
     if let Some(reason) = target.profile.reason_against(case.requirements) {
-        return finish(
-            Ended::Stopped(Vec::new(), Stop::Unsupported(reason)),
-            Vec::new(),
-        );
+        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
     let target = match target.private(case.needs).await {
         Ok(None) => Arc::clone(target),
@@ -79,10 +72,7 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     };
     if !case.needs.is_empty() && !target.is_embedded() {
         let reason = format!("needs {:?}, which only the embedded hub offers", case.needs);
-        return finish(
-            Ended::Stopped(Vec::new(), Stop::Unsupported(reason)),
-            Vec::new(),
-        );
+        return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
     let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());
     let budget = target.stretched(CASE);
@@ -120,10 +110,7 @@ fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -
     let at = trace.len();
     let (mut findings, forced) = match ended {
         Ended::Whole(mut findings, checked) => {
-            let unchecked = case
-                .requirements
-                .iter()
-                .filter(|id| !checked.contains(**id));
+            let unchecked = case.requirements.iter().filter(|id| !checked.contains(**id));
             let unchecked: Vec<&str> = unchecked.copied().collect();
             if !unchecked.is_empty() {
                 let seen = format!("the case ended without checking {}", unchecked.join(", "));
@@ -133,11 +120,7 @@ fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -
         }
         Ended::Stopped(mut findings, stop) => {
             let forced = match stop {
-                Stop::Broken {
-                    requirement,
-                    allowed,
-                    seen,
-                } => {
+                Stop::Broken { requirement, allowed, seen } => {
                     findings.push(Finding::broken(requirement, allowed, seen, at));
                     None
                 }
@@ -160,20 +143,13 @@ fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict()));
     let worst = |findings: &[Finding]| findings.first().map_or(Verdict::Pass, Finding::verdict);
     // A MUST that was seen broken stays broken, whatever happened afterwards.
-    let broken = findings
-        .iter()
-        .any(|finding| finding.verdict() == Verdict::Fail);
+    let broken = findings.iter().any(|finding| finding.verdict() == Verdict::Fail);
     let verdict = match forced {
         Some(forced) if !broken => forced,
         _ if broken => Verdict::Fail,
         _ => worst(&findings),
     };
-    Outcome {
-        verdict,
-        findings,
-        trace,
-        duration,
-    }
+    Outcome { verdict, findings, trace, duration }
 }
 
 fn panicked() -> Outcome {

@@ -20,16 +20,11 @@ impl Filter {
     /// Reads an expression; any text is one.
     #[must_use]
     pub fn parse(expression: &str) -> Self {
-        let terms = expression
-            .split([',', ' ', '\t'])
-            .filter(|term| !term.is_empty());
+        let terms = expression.split([',', ' ', '\t']).filter(|term| !term.is_empty());
         let (unwanted, wanted): (Vec<&str>, Vec<&str>) = terms.partition(|t| t.starts_with('!'));
         Self {
             wanted: wanted.into_iter().map(str::to_owned).collect(),
-            unwanted: unwanted
-                .into_iter()
-                .map(|t| t.trim_start_matches('!').to_owned())
-                .collect(),
+            unwanted: unwanted.into_iter().map(|t| t.trim_start_matches('!').to_owned()).collect(),
         }
     }
 
@@ -87,14 +82,11 @@ impl Shard {
     /// # Errors
     /// Says what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let numbers = text
-            .split_once('/')
-            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let numbers =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match numbers {
             Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
-            _ => Err(format!(
-                "{text:?} is no shard, expected I/N with 1 ≤ I ≤ N, such as 2/3"
-            )),
+            _ => Err(format!("{text:?} is no shard, expected I/N with 1 ≤ I ≤ N, such as 2/3")),
         }
     }
 
@@ -102,10 +94,7 @@ impl Shard {
     #[must_use]
     pub fn holds(&self, id: &str) -> bool {
         let hash: [u8; 32] = Sha256::digest(id).into();
-        let number = hash
-            .iter()
-            .take(8)
-            .fold(0, |sum: u64, byte| (sum << 8) | u64::from(*byte));
+        let number = hash.iter().take(8).fold(0, |sum: u64, byte| (sum << 8) | u64::from(*byte));
         number % self.count + 1 == self.index
     }
 }
@@ -136,10 +125,7 @@ mod tests {
     fn every_case_is_in_exactly_one_shard() {
         let shards = ["1/3", "2/3", "3/3"].map(|text| Shard::parse(text).unwrap());
         for (_, case) in case::all() {
-            assert_eq!(
-                shards.iter().filter(|shard| shard.holds(case.id)).count(),
-                1
-            );
+            assert_eq!(shards.iter().filter(|shard| shard.holds(case.id)).count(), 1);
         }
         assert!(Shard::parse("4/3").is_err() && Shard::parse("0/1").is_err());
     }
@@ -148,15 +134,10 @@ mod tests {
     fn families_select_and_exclamation_marks_exclude() {
         let count = |text: &str| {
             let filter = Filter::parse(text);
-            case::all()
-                .filter(|(group, case)| filter.selects(group, case))
-                .count()
+            case::all().filter(|(group, case)| filter.selects(group, case)).count()
         };
         assert_eq!(count(""), case::all().count());
-        assert_eq!(
-            count("twin"),
-            case::all().filter(|(g, _)| g.subject == "twin").count()
-        );
+        assert_eq!(count("twin"), case::all().filter(|(g, _)| g.subject == "twin").count());
         assert!(count("HUB-TWIN,!HUB-TWIN-001") < count("HUB-TWIN"));
         assert_eq!(count("nothing-of-this-name"), 0);
     }

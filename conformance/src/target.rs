@@ -74,22 +74,10 @@ impl Target {
     #[must_use]
     pub fn foreign(parts: Parts, profile: Profile) -> Self {
         let host = parts.credentials.host.clone();
-        let mqtt = parts
-            .mqtt
-            .unwrap_or_else(|| Endpoint::usual(Scheme::Mqtts, &host));
-        let http = parts
-            .http
-            .unwrap_or_else(|| Endpoint::usual(Scheme::Https, &host));
+        let mqtt = parts.mqtt.unwrap_or_else(|| Endpoint::usual(Scheme::Mqtts, &host));
+        let http = parts.http.unwrap_or_else(|| Endpoint::usual(Scheme::Https, &host));
         let name = format!("{host} at {mqtt} and {http}");
-        Self::new(
-            name,
-            mqtt,
-            http,
-            parts.credentials,
-            parts.trust,
-            profile,
-            None,
-        )
+        Self::new(name, mqtt, http, parts.credentials, parts.trust, profile, None)
     }
 
     /// The reference hub, started in this process on free loopback ports, over TLS.
@@ -120,10 +108,7 @@ impl Target {
         for need in needs {
             match need {
                 Need::Throttling => {
-                    let rule = ThrottleRule {
-                        operations_per_second: 1,
-                        burst: 5,
-                    };
+                    let rule = ThrottleRule { operations_per_second: 1, burst: 5 };
                     config.throttles.twin_reads = Some(rule);
                     config.throttles.twin_updates = Some(rule);
                 }
@@ -142,11 +127,7 @@ impl Target {
         profile: Profile,
     ) -> io::Result<Self> {
         let free = Some("127.0.0.1:0".parse().map_err(io::Error::other)?);
-        let listen = Listen {
-            mqtts: free,
-            https: free,
-            ..Listen::default()
-        };
+        let listen = Listen { mqtts: free, https: free, ..Listen::default() };
         let clock = Clock::default();
         let hub = ReferenceHub::start_under(overlay(), config, &listen, clock).await?;
         let trust = Trust::authorities(hub.ca_pem().as_bytes())?;
@@ -162,15 +143,7 @@ impl Target {
         let credentials = text.parse().map_err(io::Error::other)?;
         let name = "embedded reference hub".to_owned();
         let embedded = Some(Embedded { _hub: hub, overlay });
-        Ok(Self::new(
-            name,
-            mqtt,
-            http,
-            credentials,
-            trust,
-            profile,
-            embedded,
-        ))
+        Ok(Self::new(name, mqtt, http, credentials, trust, profile, embedded))
     }
 
     fn new(
@@ -215,11 +188,7 @@ impl Target {
     /// A device id never handed out before in this run.
     #[must_use]
     pub fn new_name(&self) -> String {
-        format!(
-            "{}-{}",
-            self.prefix,
-            self.names.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}-{}", self.prefix, self.names.fetch_add(1, Ordering::Relaxed))
     }
 
     /// An `Authorization` header of the run's policy, valid for an hour.
@@ -230,12 +199,7 @@ impl Target {
             twinspec_harness::connection_string::Holder::Identity(_) => return None,
         };
         let expiry = Clock::default().now().after(Duration::from_secs(3600));
-        auth::sign(
-            &self.credentials.key,
-            &self.credentials.host,
-            expiry,
-            Some(policy),
-        )
+        auth::sign(&self.credentials.key, &self.credentials.host, expiry, Some(policy))
     }
 }
 

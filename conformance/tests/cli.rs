@@ -21,9 +21,7 @@ const STRANGER: &str = "HostName=localhost;SharedAccessKeyName=iothubowner;\
 
 fn twinspec(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twinspec"));
-    command
-        .args(arguments)
-        .env_remove("TWINSPEC_CONNECTION_STRING");
+    command.args(arguments).env_remove("TWINSPEC_CONNECTION_STRING");
     command.output().expect("twinspec can be started")
 }
 
@@ -57,10 +55,7 @@ fn troublesome(trouble: fn(std::net::TcpStream)) -> u16 {
 
 fn silent(mut stream: std::net::TcpStream) {
     let mut drop_everything = [0; 1024];
-    while stream
-        .read(&mut drop_everything)
-        .is_ok_and(|length| length > 0)
-    {}
+    while stream.read(&mut drop_everything).is_ok_and(|length| length > 0) {}
 }
 
 fn garbage(mut stream: std::net::TcpStream) {
@@ -72,20 +67,9 @@ fn garbage(mut stream: std::net::TcpStream) {
 #[track_caller]
 fn unusable(mqtt: u16, http: u16, words: &str) {
     let began = Instant::now();
-    let (mqtt, http) = (
-        format!("mqtt://127.0.0.1:{mqtt}"),
-        format!("http://127.0.0.1:{http}"),
-    );
-    let arguments = [
-        "test",
-        "hub",
-        "--mqtt",
-        &mqtt,
-        "--http",
-        &http,
-        "--connection-string",
-        STRANGER,
-    ];
+    let (mqtt, http) = (format!("mqtt://127.0.0.1:{mqtt}"), format!("http://127.0.0.1:{http}"));
+    let arguments =
+        ["test", "hub", "--mqtt", &mqtt, "--http", &http, "--connection-string", STRANGER];
     let output = twinspec(&arguments);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stderr(&output).contains(words), "{}", stderr(&output));
@@ -94,11 +78,7 @@ fn unusable(mqtt: u16, http: u16, words: &str) {
 
 #[test]
 fn a_hub_that_is_not_there_is_said_so() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     unusable(free, free, "no usable hub at http://127.0.0.1");
 }
 
@@ -123,15 +103,7 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
-            .args([
-                "serve",
-                "--mqtt",
-                "127.0.0.1:0",
-                "--http",
-                "127.0.0.1:0",
-                "--devices",
-                "1",
-            ])
+            .args(["serve", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--devices", "1"])
             .args(["--key", "a text", "--format", "json"])
             .stdout(std::process::Stdio::piped())
             .spawn()
@@ -139,10 +111,7 @@ impl Served {
         let output = process.stdout.take().unwrap();
         let mut documents = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
         let announcement = documents.next().unwrap().unwrap();
-        Self {
-            process,
-            announcement,
-        }
+        Self { process, announcement }
     }
 
     fn endpoint(&self, name: &str) -> &str {
@@ -160,26 +129,12 @@ impl Served {
 #[test]
 fn a_separately_started_hub_is_judged_and_a_wrong_key_is_told() {
     let hub = Served::start();
-    let right = hub.announcement["service_connection_string"]
-        .as_str()
-        .unwrap();
+    let right = hub.announcement["service_connection_string"].as_str().unwrap();
     let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
-    let arguments = [
-        "test",
-        "hub",
-        "--mqtt",
-        mqtt,
-        "--http",
-        http,
-        "--connection-string",
-    ];
+    let arguments = ["test", "hub", "--mqtt", mqtt, "--http", http, "--connection-string"];
     let judged = twinspec(&[&arguments[..], &[right]].concat());
     assert_eq!(judged.status.code(), Some(0), "{}", stdout(&judged));
-    assert!(
-        stdout(&judged).contains("CONFORMANT"),
-        "{}",
-        stdout(&judged)
-    );
+    assert!(stdout(&judged).contains("CONFORMANT"), "{}", stdout(&judged));
     let wrong = twinspec(&[&arguments[..], &[STRANGER]].concat());
     assert_eq!(wrong.status.code(), Some(3));
     assert!(stderr(&wrong).contains("refuses the connection string's policy or key"));
@@ -219,36 +174,20 @@ fn reports_are_valid_by_the_published_schemas() {
     let report = read_json(&json);
     assert_eq!(report["seed"], 7);
     assert_eq!(report["summary"]["fail"], 0);
-    let schema = |name| {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("schema")
-            .join(name)
-    };
+    let schema = |name| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema").join(name);
     let schema_of = |name| jsonschema::validator_for(&read_json(&schema(name))).unwrap();
     schema_of("report.json").validate(&report).unwrap();
     let trace_schema = schema_of("trace.json");
     let mut lines = 0;
     for entry in std::fs::read_dir(&traces).unwrap() {
-        for line in std::fs::read_to_string(entry.unwrap().path())
-            .unwrap()
-            .lines()
-        {
-            trace_schema
-                .validate(&serde_json::from_str(line).unwrap())
-                .unwrap();
-            assert!(
-                !line.contains("sig=") || line.contains("sig=[redacted]"),
-                "{line}"
-            );
+        for line in std::fs::read_to_string(entry.unwrap().path()).unwrap().lines() {
+            trace_schema.validate(&serde_json::from_str(line).unwrap()).unwrap();
+            assert!(!line.contains("sig=") || line.contains("sig=[redacted]"), "{line}");
             lines += 1;
         }
     }
     assert!(lines > 50, "{lines} trace lines");
-    assert!(
-        std::fs::read_to_string(&junit)
-            .unwrap()
-            .contains("<testsuite name=\"hub.twin\"")
-    );
+    assert!(std::fs::read_to_string(&junit).unwrap().contains("<testsuite name=\"hub.twin\""));
 }
 
 #[test]
@@ -256,11 +195,7 @@ fn published_schemas_are_those_of_the_program() {
     for name in ["report", "trace"] {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.json"));
         let published = std::fs::read_to_string(file).unwrap();
-        assert_eq!(
-            published,
-            stdout(&twinspec(&["schema", name])),
-            "schema of {name}"
-        );
+        assert_eq!(published, stdout(&twinspec(&["schema", name])), "schema of {name}");
     }
 }
 
@@ -270,20 +205,10 @@ fn a_known_failure_that_passes_is_an_unexpected_pass() {
     let text = "[[known]]\ncase = \"twin-get-echoes-rid\"\nreason = \"not yet\"\n";
     std::fs::write(&known, text).unwrap();
     let known = known.display().to_string();
-    let output = twinspec(&[
-        "--filter",
-        "twin-get-echoes-rid",
-        "--known-failures",
-        &known,
-        "--seed",
-        "1",
-    ]);
+    let output =
+        twinspec(&["--filter", "twin-get-echoes-rid", "--known-failures", &known, "--seed", "1"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stdout(&output).contains("1 unexpected-pass"),
-        "{}",
-        stdout(&output)
-    );
+    assert!(stdout(&output).contains("1 unexpected-pass"), "{}", stdout(&output));
 }
 
 #[test]
@@ -306,37 +231,16 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["--filter", "no-such-case"][..], "no case matches"),
         (&["--shard", "4/3"], "expected I/N"),
         (&["--report", "pdf=x"], "expected json=PATH or junit=PATH"),
-        (
-            &["test", "hub", "--mqtt", "mqtt://hub.example"],
-            "accepted on loopback only",
-        ),
-        (
-            &["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"],
-            "need --connection-string",
-        ),
-        (
-            &["test", "hub", "--connection-string", "HostName=h"],
-            "SharedAccessKeyName is missing",
-        ),
+        (&["test", "hub", "--mqtt", "mqtt://hub.example"], "accepted on loopback only"),
+        (&["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"], "need --connection-string"),
+        (&["test", "hub", "--connection-string", "HostName=h"], "SharedAccessKeyName is missing"),
         (&["explain", "HUB-NONE-1"], "nothing is called"),
-        (
-            &["serve", "--devices", "neither"],
-            "neither a number nor a readable file",
-        ),
+        (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
         (&["test", "hub", "--profile", "none.toml"], "none.toml"),
     ] {
         let output = twinspec(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains(words),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
 }
 
@@ -344,10 +248,7 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
 fn shards_and_lists_are_parts_of_the_whole() {
     let count = |arguments: &[&str]| stdout(&twinspec(arguments)).lines().count();
     let whole = count(&["--list"]);
-    let parts: usize = ["1/3", "2/3", "3/3"]
-        .iter()
-        .map(|s| count(&["--list", "--shard", s]))
-        .sum();
+    let parts: usize = ["1/3", "2/3", "3/3"].iter().map(|s| count(&["--list", "--shard", s])).sum();
     assert_eq!(whole, parts);
     let listed = stdout(&twinspec(&["list", "requirements", "--format", "json"]));
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();

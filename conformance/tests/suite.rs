@@ -48,15 +48,8 @@ fn judge(case: Selected) -> Result<(), Failed> {
         Stage { runtime, target }
     });
     let target = stage.target.as_ref().map_err(Failed::from)?;
-    let outcome = stage
-        .runtime
-        .block_on(run::run_case(target, case.1, &Leftovers::default()));
-    let report = Report::new(
-        &target.name,
-        0,
-        &KnownFailures::default(),
-        vec![(case, outcome)],
-    );
+    let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
+    let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);
     let record = report.cases.first().ok_or("the case left no record")?;
     match record.verdict {
         Verdict::Pass | Verdict::Note | Verdict::Warn | Verdict::Unsupported => Ok(()),
@@ -64,13 +57,10 @@ fn judge(case: Selected) -> Result<(), Failed> {
         | Verdict::UnexpectedPass
         | Verdict::Fail
         | Verdict::Inconclusive
-        | Verdict::Error => Err(format!(
-            "{}: {}\n{}",
-            record.verdict,
-            record.title,
-            terminal::details(record)
-        )
-        .into()),
+        | Verdict::Error => {
+            Err(format!("{}: {}\n{}", record.verdict, record.title, terminal::details(record))
+                .into())
+        }
     }
 }
 
@@ -80,15 +70,10 @@ async fn target() -> Result<Target, String> {
         Err(_) => Profile::default(),
     };
     let Ok(credentials) = env::var("TWINSPEC_CONNECTION_STRING") else {
-        return Target::embedded(profile)
-            .await
-            .map_err(|error| error.to_string());
+        return Target::embedded(profile).await.map_err(|error| error.to_string());
     };
     let endpoint = |name| match env::var(name) {
-        Ok(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|error| format!("{name}: {error}")),
+        Ok(text) => text.parse().map(Some).map_err(|error| format!("{name}: {error}")),
         Err(_) => Ok(None),
     };
     let trust = match env::var("TWINSPEC_CA") {

@@ -1,10 +1,6 @@
 //! The house rules that a compiler does not know.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,14 +13,7 @@ const FILE_LINES_MAX: usize = 600;
 const TEST_LINES_MAX: usize = 800;
 
 /// Families whose MUST and SHOULD all have a case or a stated reason.
-const COVERED: &[&str] = &[
-    "HUB-TWIN",
-    "HUB-MERGE",
-    "HUB-META",
-    "HUB-NOTI",
-    "HUB-CONC",
-    "HUB-VALI",
-];
+const COVERED: &[&str] = &["HUB-TWIN", "HUB-MERGE", "HUB-META", "HUB-NOTI", "HUB-CONC", "HUB-VALI"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -68,46 +57,24 @@ fn nowhere(lines: &[(String, String)], words: &[&str], why: &str) {
 fn dependencies(room: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(root().join(room).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = text.parse().unwrap();
-    manifest["dependencies"]
-        .as_table()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect()
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }
 
 #[test]
 fn arrows_between_rooms_point_one_way() {
     let model = dependencies("model");
-    for foreign in [
-        "twinspec",
-        "twinspec-harness",
-        "tokio",
-        "hyper",
-        "rumqttc",
-        "fastrand",
-    ] {
+    for foreign in ["twinspec", "twinspec-harness", "tokio", "hyper", "rumqttc", "fastrand"] {
         assert!(!model.contains(foreign), "model must not know {foreign}");
     }
-    assert!(
-        !dependencies("harness").contains("twinspec"),
-        "harness must not know conformance"
-    );
+    assert!(!dependencies("harness").contains("twinspec"), "harness must not know conformance");
 }
 
 #[test]
 fn the_model_is_pure() {
     let own = |(place, _): &(String, String)| place.contains("/src/");
     let lines: Vec<_> = code_lines("model").into_iter().filter(own).collect();
-    let impure = [
-        "SystemTime",
-        "Instant",
-        "std::net",
-        "std::fs",
-        "std::env",
-        "std::thread",
-        "async ",
-    ];
+    let impure =
+        ["SystemTime", "Instant", "std::net", "std::fs", "std::env", "std::thread", "async "];
     nowhere(&lines, &impure, "the model reads no clock and does no I/O");
     nowhere(&lines, &["HashMap", "HashSet"], "the model is ordered");
 }
@@ -122,32 +89,15 @@ fn nothing_is_unfinished_or_ignored() {
         concat!("thread::", "sleep"),
     ];
     for room in ["model", "harness", "conformance"] {
-        nowhere(
-            &code_lines(room),
-            &unfinished,
-            "nothing is left open, ignored or slept through",
-        );
+        nowhere(&code_lines(room), &unfinished, "nothing is left open, ignored or slept through");
     }
-    nowhere(
-        &code_lines("conformance/src/cases"),
-        &["sleep"],
-        "cases do not sleep",
-    );
+    nowhere(&code_lines("conformance/src/cases"), &["sleep"], "cases do not sleep");
 }
 
 #[test]
 fn cases_take_no_expectation_from_the_model() {
-    let semantics = [
-        "model::twin",
-        "model::hub",
-        "model::registry",
-        "model::session",
-    ];
-    nowhere(
-        &code_lines("conformance/src/cases"),
-        &semantics,
-        "expectations come from outside",
-    );
+    let semantics = ["model::twin", "model::hub", "model::registry", "model::session"];
+    nowhere(&code_lines("conformance/src/cases"), &semantics, "expectations come from outside");
 }
 
 #[test]
@@ -157,16 +107,8 @@ fn files_stay_small_enough_to_hold_in_mind() {
             let lines = std::fs::read_to_string(&path).unwrap().lines().count();
             let is_test =
                 path.ends_with("tests.rs") || path.components().any(|c| c.as_os_str() == "tests");
-            let max = if is_test {
-                TEST_LINES_MAX
-            } else {
-                FILE_LINES_MAX
-            };
-            assert!(
-                lines <= max,
-                "{} has {lines} lines, allowed are {max}",
-                path.display()
-            );
+            let max = if is_test { TEST_LINES_MAX } else { FILE_LINES_MAX };
+            assert!(lines <= max, "{} has {lines} lines, allowed are {max}", path.display());
         }
     }
 }
@@ -176,11 +118,7 @@ fn case_ids_are_unique_kebab_case_and_begin_with_their_subject() {
     let mut seen = BTreeSet::new();
     for (group, case) in case::all() {
         assert!(seen.insert(case.id), "{} is there twice", case.id);
-        assert!(
-            case.id.starts_with(&format!("{}-", group.subject)),
-            "{}",
-            case.id
-        );
+        assert!(case.id.starts_with(&format!("{}-", group.subject)), "{}", case.id);
         let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         assert!(case.id.chars().all(kebab), "{}", case.id);
     }
@@ -199,11 +137,7 @@ fn requirements_named_by_cases_and_mutants_exist() {
         assert!(seen.insert(mutant.id), "{} is there twice", mutant.id);
         for id in mutant.requirements {
             let has_case = case::all().any(|(_, case)| case.requirements.contains(id));
-            assert!(
-                has_case,
-                "mutant {} breaks {id}, which no case checks",
-                mutant.id
-            );
+            assert!(has_case, "mutant {} breaks {id}, which no case checks", mutant.id);
         }
     }
 }
@@ -218,13 +152,7 @@ fn every_binding_requirement_of_the_covered_families_has_a_case_and_a_mutant_or_
         let has_case = case::all().any(|(_, case)| case.requirements.contains(&id));
         let has_mutant = mutants::all().any(|mutant| mutant.requirements.contains(&id));
         let is_excused = requirement.untestable.is_some();
-        assert!(
-            has_case != is_excused,
-            "{id}: either a case or a reason why there is none"
-        );
-        assert!(
-            has_mutant || is_excused,
-            "{id}: its cases were never seen to fail"
-        );
+        assert!(has_case != is_excused, "{id}: either a case or a reason why there is none");
+        assert!(has_mutant || is_excused, "{id}: its cases were never seen to fail");
     }
 }

@@ -1,10 +1,6 @@
 //! The golden vectors: valid by their schemas, and in step with the model.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,10 +24,7 @@ fn cases(file: &Value) -> &Vec<Value> {
 #[test]
 fn no_published_byte_differs_from_what_would_be_written() {
     let made = vectors::make(&folder()).unwrap();
-    assert_eq!(
-        vectors::compare(&folder(), &made).unwrap(),
-        Vec::<String>::new()
-    );
+    assert_eq!(vectors::compare(&folder(), &made).unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -58,16 +51,10 @@ fn ids_are_unique_and_references_resolve() {
         for case in cases(&read(&folder().join(format!("{}.json", family.name)))) {
             let id = case["id"].as_str().unwrap().to_owned();
             for name in case["requirements"].as_array().unwrap() {
-                assert!(
-                    requirement::find(name.as_str().unwrap()).is_some(),
-                    "{id}: {name}"
-                );
+                assert!(requirement::find(name.as_str().unwrap()).is_some(), "{id}: {name}");
             }
             if let Some(point) = case.get("ambiguity") {
-                assert!(
-                    ambiguity::find(point.as_str().unwrap()).is_some(),
-                    "{id}: {point}"
-                );
+                assert!(ambiguity::find(point.as_str().unwrap()).is_some(), "{id}: {point}");
             }
             assert!(ids.insert(id.clone()), "{id} is there twice");
         }
@@ -78,10 +65,7 @@ fn ids_are_unique_and_references_resolve() {
 fn there_are_two_hundred_vectors_and_a_third_is_authored() {
     let made = vectors::make(&folder()).unwrap();
     let authored: usize = made.iter().map(|family| family.authored).sum();
-    let all: usize = made
-        .iter()
-        .map(|family| family.authored + family.generated)
-        .sum();
+    let all: usize = made.iter().map(|family| family.authored + family.generated).sum();
     assert!(all >= 200 && authored * 3 >= all, "{authored} of {all}");
 }
 
@@ -98,15 +82,9 @@ fn an_authored_expectation_that_the_model_contradicts_is_found_and_nothing_is_wr
     }
     let made = vectors::make(&scratch).unwrap();
     let problems = vectors::write(&scratch, &made).unwrap();
-    assert!(
-        problems.iter().any(|p| p.contains("twin-patch-a0")),
-        "{problems:#?}"
-    );
+    assert!(problems.iter().any(|p| p.contains("twin-patch-a0")), "{problems:#?}");
     let after = std::fs::read_to_string(scratch.join("twin-patch.json")).unwrap();
     assert_eq!(after, "before");
     let problems = vectors::compare(&folder(), &made).unwrap();
-    assert!(
-        problems.iter().any(|p| p.contains("drift")),
-        "{problems:#?}"
-    );
+    assert!(problems.iter().any(|p| p.contains("drift")), "{problems:#?}");
 }

@@ -23,12 +23,7 @@ fn report() -> Report {
     let mut trace = recorder.records();
     trace.iter_mut().for_each(|record| record.at_us = 12_000);
     let broken = |id: &str| {
-        Finding::broken(
-            id,
-            "status 200".to_owned(),
-            "status 500".to_owned(),
-            trace.len(),
-        )
+        Finding::broken(id, "status 200".to_owned(), "status 500".to_owned(), trace.len())
     };
     let outcome = |verdict, findings| Outcome {
         verdict,
@@ -42,11 +37,7 @@ fn report() -> Report {
         outcome(Verdict::Warn, vec![broken("HUB-META-002")]),
         outcome(Verdict::Inconclusive, vec![trouble]),
     ];
-    let cases = [
-        "twin-get-echoes-rid",
-        "twin-report-acknowledged-empty",
-        "twin-throttled-429",
-    ];
+    let cases = ["twin-get-echoes-rid", "twin-report-acknowledged-empty", "twin-throttled-429"];
     let find = |id: &str| case::all().find(|(_, case)| case.id == id).unwrap();
     let outcomes = cases.map(find).into_iter().zip(outcomes).collect();
     Report::new("a hub", 42, &KnownFailures::default(), outcomes)

@@ -16,9 +16,7 @@ impl Clock {
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Time {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ahead = Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst));
         Time::from_unix(since_epoch + ahead)
     }

@@ -54,12 +54,8 @@ impl FromStr for ConnectionString {
             members.push((name, value));
         }
         let find = |wanted: &str| {
-            let found = members
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found
-                .map(|(_, value)| (*value).to_owned())
-                .filter(|value| !value.is_empty())
+            let found = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| (*value).to_owned()).filter(|value| !value.is_empty())
         };
         let need = |wanted: &str| {
             find(wanted).ok_or_else(|| ConnectionStringError(format!("{wanted} is missing")))
@@ -75,11 +71,7 @@ impl FromStr for ConnectionString {
                 "SharedAccessKey is not base64 of 16 to 64 bytes".to_owned(),
             ));
         }
-        Ok(Self {
-            host: need("HostName")?,
-            holder,
-            key,
-        })
+        Ok(Self { host: need("HostName")?, holder, key })
     }
 }
 
@@ -117,9 +109,6 @@ mod tests {
     fn a_missing_member_is_named() {
         let error = "HostName=h;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==";
         let error = error.parse::<ConnectionString>().unwrap_err().to_string();
-        assert!(
-            error.starts_with("SharedAccessKeyName is missing"),
-            "{error}"
-        );
+        assert!(error.starts_with("SharedAccessKeyName is missing"), "{error}");
     }
 }

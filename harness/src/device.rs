@@ -77,19 +77,8 @@ impl Device {
             io::Error::new(io::ErrorKind::TimedOut, what)
         })??;
         let actor = format!("device {name}");
-        recorder.record(
-            &actor,
-            Event::Opened {
-                endpoint: endpoint.to_string(),
-            },
-        );
-        Ok(Self {
-            name: actor,
-            stream,
-            inbox: BytesMut::new(),
-            recorder,
-            ended: false,
-        })
+        recorder.record(&actor, Event::Opened { endpoint: endpoint.to_string() });
+        Ok(Self { name: actor, stream, inbox: BytesMut::new(), recorder, ended: false })
     }
 
     /// Sends a packet.
@@ -97,8 +86,7 @@ impl Device {
     /// # Errors
     /// When the connection is broken.
     pub async fn send(&mut self, packet: &Packet) -> io::Result<()> {
-        self.recorder
-            .record(&self.name, Event::Sent(self.recorder.message(packet)));
+        self.recorder.record(&self.name, Event::Sent(self.recorder.message(packet)));
         self.stream.write_all(&packet.to_bytes()).await?;
         self.stream.flush().await
     }
@@ -108,8 +96,7 @@ impl Device {
     /// # Errors
     /// When the connection is broken.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.recorder
-            .record(&self.name, Event::SentBytes(hex(bytes)));
+        self.recorder.record(&self.name, Event::SentBytes(hex(bytes)));
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }
@@ -132,9 +119,7 @@ impl Device {
                     return Some(Seen::Malformed(malformed));
                 }
             }
-            let read = timeout_at(deadline, self.stream.read_buf(&mut self.inbox))
-                .await
-                .ok()?;
+            let read = timeout_at(deadline, self.stream.read_buf(&mut self.inbox)).await.ok()?;
             if read.unwrap_or(0) == 0 {
                 self.recorder.record(&self.name, Event::ClosedByPeer);
                 self.ended = true;
@@ -156,9 +141,5 @@ async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>>
         return Ok(Box::new(tcp));
     }
     let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
-    Ok(Box::new(
-        TlsConnector::from(trust.client_config())
-            .connect(name, tcp)
-            .await?,
-    ))
+    Ok(Box::new(TlsConnector::from(trust.client_config()).connect(name, tcp).await?))
 }

@@ -70,11 +70,7 @@ impl Endpoint {
     /// An endpoint on the scheme's usual port.
     #[must_use]
     pub fn usual(scheme: Scheme, host: impl Into<String>) -> Self {
-        Self {
-            scheme,
-            host: host.into(),
-            port: scheme.default_port(),
-        }
+        Self { scheme, host: host.into(), port: scheme.default_port() }
     }
 
     /// Host and port for a socket or a `Host` header.
@@ -116,10 +112,7 @@ impl FromStr for Endpoint {
             }
         };
         let host = url.host_str().unwrap_or_default();
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return problem("the host is missing".to_owned());
         }
@@ -153,10 +146,7 @@ mod tests {
     fn plain_text_is_for_loopback_only() {
         assert!("mqtt://127.0.0.1:1".parse::<Endpoint>().is_ok());
         assert!("http://[::1]:80".parse::<Endpoint>().is_ok());
-        let error = "mqtt://hub.example"
-            .parse::<Endpoint>()
-            .unwrap_err()
-            .to_string();
+        let error = "mqtt://hub.example".parse::<Endpoint>().unwrap_err().to_string();
         assert!(error.contains("use mqtts"), "{error}");
     }
 

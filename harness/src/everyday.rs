@@ -72,21 +72,10 @@ impl EverydayDevice {
             options.set_transport(Transport::Tls(config));
         }
         let (client, events) = AsyncClient::new(options, 16);
-        let mut device = Self {
-            client,
-            events,
-            wait,
-            requests: 0,
-        };
+        let mut device = Self { client, events, wait, requests: 0 };
         for filter in [Filter::TwinResponse, Filter::Desired] {
-            device
-                .client
-                .subscribe(filter.to_filter(), QoS::AtLeastOnce)
-                .await
-                .map_err(other)?;
-            device
-                .until(|packet| matches!(packet, Packet::SubAck(_)).then_some(()))
-                .await?;
+            device.client.subscribe(filter.to_filter(), QoS::AtLeastOnce).await.map_err(other)?;
+            device.until(|packet| matches!(packet, Packet::SubAck(_)).then_some(())).await?;
         }
         Ok(device)
     }
@@ -108,11 +97,7 @@ impl EverydayDevice {
     /// When the connection breaks or no answer comes in time.
     pub async fn report(&mut self, patch: &str) -> io::Result<(u16, Option<u64>)> {
         let rid = self.next_rid();
-        let topic = DeviceTopic::TwinPatch {
-            rid: Some(rid.clone()),
-            version: None,
-        }
-        .to_topic();
+        let topic = DeviceTopic::TwinPatch { rid: Some(rid.clone()), version: None }.to_topic();
         self.publish(topic, patch).await?;
         self.answer(rid).await.map(|(status, _)| status)
     }
@@ -138,20 +123,15 @@ impl EverydayDevice {
     }
 
     async fn publish(&self, topic: String, payload: &str) -> io::Result<()> {
-        self.client
-            .publish(topic, QoS::AtLeastOnce, false, payload)
-            .await
-            .map_err(other)
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.map_err(other)
     }
 
     async fn answer(&mut self, wanted: String) -> io::Result<((u16, Option<u64>), Bytes)> {
         self.until(|packet| match packet {
             Packet::Publish(publish) => match HubTopic::parse(&publish.topic) {
-                Some(HubTopic::TwinResponse {
-                    status,
-                    rid,
-                    version,
-                }) if rid == wanted => Some(((status, version), publish.payload.clone())),
+                Some(HubTopic::TwinResponse { status, rid, version }) if rid == wanted => {
+                    Some(((status, version), publish.payload.clone()))
+                }
                 _ => None,
             },
             _ => None,

@@ -15,3 +15,4 @@ pub mod hub;
 pub mod operator;
 pub mod tls;
 pub mod trace;
+pub mod websocket;

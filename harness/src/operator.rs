@@ -94,15 +94,10 @@ impl Operator {
     #[must_use]
     pub fn new(endpoint: Endpoint, trust: &Trust) -> Self {
         let config = Arc::unwrap_or_clone(trust.client_config());
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
         let client = Client::builder(TokioExecutor::new()).build(connector.build());
-        Self {
-            endpoint: Arc::new(endpoint),
-            client,
-        }
+        Self { endpoint: Arc::new(endpoint), client }
     }
 
     /// Sends `request` and waits up to `wait` for the whole answer.
@@ -117,23 +112,13 @@ impl Operator {
     ) -> Result<Answer, OperatorError> {
         let what = format!("{} {}", request.method, request.target);
         let problem = |why: String| OperatorError(format!("{what} at {}: {why}", self.endpoint));
-        let request = self
-            .build(request)
-            .map_err(|error| problem(error.to_string()))?;
+        let request = self.build(request).map_err(|error| problem(error.to_string()))?;
         let body = request.1;
         let message = recorder.http(what.clone(), request.0.headers(), &body);
         recorder.record("operator", Event::Request(message));
         let exchange = async {
-            let (parts, body) = self
-                .client
-                .request(request.0)
-                .await
-                .map_err(chain)?
-                .into_parts();
-            let body = Limited::new(body, BODY_MAX)
-                .collect()
-                .await
-                .map_err(|e| e.to_string())?;
+            let (parts, body) = self.client.request(request.0).await.map_err(chain)?.into_parts();
+            let body = Limited::new(body, BODY_MAX).collect().await.map_err(|e| e.to_string())?;
             Ok::<_, String>(Answer {
                 status: parts.status,
                 headers: parts.headers,
@@ -150,15 +135,9 @@ impl Operator {
     }
 
     fn build(&self, request: &Request) -> http::Result<(http::Request<Full<Bytes>>, Bytes)> {
-        let scheme = if self.endpoint.scheme.is_tls() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.endpoint.scheme.is_tls() { "https" } else { "http" };
         let uri = format!("{scheme}://{}{}", self.endpoint.authority(), request.target);
-        let mut builder = http::Request::builder()
-            .method(request.method.clone())
-            .uri(uri);
+        let mut builder = http::Request::builder().method(request.method.clone()).uri(uri);
         if let Some(token) = &request.authorization {
             builder = builder.header(AUTHORIZATION, token);
         }

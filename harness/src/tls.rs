@@ -4,35 +4,54 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use rcgen::DistinguishedName as DistinguishedSubject;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use ring::digest;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring as ring_provider, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime,
+};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    self, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use twinspec_model::auth::Certificate;
+
+use crate::trace::hex;
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(ring_provider::default_provider())
 }
 
-/// A certificate authority made for one hub, and the hub's certificate.
+/// A certificate authority made for one hub, the hub's certificate, and whose device certificates
+/// it takes.
 pub struct Authority {
     ca_pem: String,
     server: Arc<ServerConfig>,
+    device_authorities: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Authority {
     /// Makes an authority and a server certificate for `hostname`, `localhost` and the loopback
-    /// addresses.
+    /// addresses. Certificates of the authorities in `device_authorities` (PEM) are trusted.
     ///
     /// # Errors
-    /// When `hostname` is no DNS name.
-    pub fn new(hostname: &str) -> io::Result<Self> {
+    /// When `hostname` is no DNS name or `device_authorities` is no PEM.
+    pub fn new(hostname: &str, device_authorities: Option<&str>) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        ca.distinguished_name
-            .push(DnType::CommonName, "twinspec reference hub CA");
+        ca.distinguished_name.push(DnType::CommonName, "twinspec reference hub CA");
         let ca_certificate = ca.self_signed(&ca_key).map_err(io::Error::other)?;
         let issuer = Issuer::new(ca, ca_key);
 
@@ -46,11 +65,32 @@ impl Authority {
         let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .and_then(|builder| {
+                let anyone = Arc::new(AnyClient(provider()));
+                builder.with_client_cert_verifier(anyone).with_single_cert(chain, key)
+            })
             .map_err(io::Error::other)?;
-        Ok(Self {
-            ca_pem: ca_certificate.pem(),
-            server: Arc::new(config),
+        let device_authorities = match device_authorities {
+            None => None,
+            Some(pem) => Some(client_verifier(pem)?),
+        };
+        let server = Arc::new(config);
+        Ok(Self { ca_pem: ca_certificate.pem(), server, device_authorities })
+    }
+
+    /// What the hub needs to know of a client's certificate chain; `None` without one.
+    #[must_use]
+    pub fn certificate(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Certificate> {
+        let (leaf, intermediates) = chain?.split_first()?;
+        let print = |algorithm| hex(digest::digest(algorithm, leaf).as_ref());
+        let is_trusted = self.device_authorities.as_ref().is_some_and(|authorities| {
+            authorities.verify_client_cert(leaf, intermediates, UnixTime::now()).is_ok()
+        });
+        Some(Certificate {
+            sha1: print(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            sha256: print(&digest::SHA256),
+            common_name: common_name(leaf),
+            is_trusted,
         })
     }
 
@@ -67,9 +107,146 @@ impl Authority {
     }
 }
 
+fn common_name(leaf: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    Some(name.to_owned())
+}
+
+fn client_verifier(pem: &str) -> io::Result<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    Ok(builder.build().map_err(io::Error::other)?)
+}
+
+/// Lets every client certificate through the handshake, as long as the client holds its key: which
+/// identity it proves is the model's business.
+#[derive(Debug)]
+struct AnyClient(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A client certificate with its key, for a device that proves itself by X.509.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: Vec<u8>,
+}
+
+impl ClientCertificate {
+    /// A self-signed certificate.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn self_signed(common_name: &str) -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let certificate = named(common_name).self_signed(&key).map_err(io::Error::other)?;
+        Ok(Self { chain: vec![certificate.der().clone()], key: key.serialize_der() })
+    }
+
+    /// The certificate's SHA-256 fingerprint, upper-case hex.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
+        hex(digest::digest(&digest::SHA256, leaf).as_ref()).to_ascii_uppercase()
+    }
+}
+
+/// An authority that signs device certificates.
+pub struct DeviceAuthority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl DeviceAuthority {
+    /// A new authority.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new() -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut ca = named("twinspec device CA");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = ca.self_signed(&key).map_err(io::Error::other)?.pem();
+        Ok(Self { pem, issuer: Issuer::new(ca, key) })
+    }
+
+    /// The authority's own certificate, PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Signs a new certificate for `common_name`.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn sign(&self, common_name: &str) -> io::Result<ClientCertificate> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = named(common_name);
+        params.use_authority_key_identifier_extension = true;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).map_err(io::Error::other)?;
+        Ok(ClientCertificate { chain: vec![certificate.der().clone()], key: key.serialize_der() })
+    }
+}
+
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedSubject::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+}
+
 /// Whom a client trusts.
 #[derive(Clone, Debug)]
 pub struct Trust {
+    roots: Arc<RootCertStore>,
     config: Arc<ClientConfig>,
 }
 
@@ -85,10 +262,7 @@ impl Trust {
             roots.add(certificate).map_err(io::Error::other)?;
         }
         if roots.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "there is no PEM certificate",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no PEM certificate"));
         }
         Self::roots(roots)
     }
@@ -100,9 +274,7 @@ impl Trust {
     pub fn file(path: &Path) -> io::Result<Self> {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        std::fs::read(path)
-            .and_then(|pem| Self::authorities(&pem))
-            .map_err(named)
+        std::fs::read(path).and_then(|pem| Self::authorities(&pem)).map_err(named)
     }
 
     /// Trusts what this machine trusts.
@@ -121,14 +293,28 @@ impl Trust {
         Arc::clone(&self.config)
     }
 
-    fn roots(roots: RootCertStore) -> io::Result<Self> {
+    /// The same trust for a client that shows `certificate`.
+    ///
+    /// # Errors
+    /// When the certificate's key cannot be used.
+    pub fn with_certificate(&self, certificate: &ClientCertificate) -> io::Result<Self> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key.clone()));
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
-            .with_root_certificates(roots)
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_client_auth_cert(certificate.chain.clone(), key)
+            .map_err(io::Error::other)?;
+        Ok(Self { roots: Arc::clone(&self.roots), config: Arc::new(config) })
+    }
+
+    fn roots(roots: RootCertStore) -> io::Result<Self> {
+        let roots = Arc::new(roots);
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
-        Ok(Self {
-            config: Arc::new(config),
-        })
+        Ok(Self { roots, config: Arc::new(config) })
     }
 }

@@ -109,11 +109,7 @@ impl Recorder {
     /// An empty trace; `keep_secrets` leaves tokens and keys in it.
     #[must_use]
     pub fn new(keep_secrets: bool) -> Self {
-        Self {
-            began: Instant::now(),
-            keep_secrets,
-            records: Arc::default(),
-        }
+        Self { began: Instant::now(), keep_secrets, records: Arc::default() }
     }
 
     /// Appends an event.
@@ -122,31 +118,19 @@ impl Recorder {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let actor = actor.to_owned();
-        records.push(Record {
-            version: VERSION,
-            sequence,
-            at_us,
-            actor,
-            event,
-        });
+        records.push(Record { version: VERSION, sequence, at_us, actor, event });
     }
 
     /// What was recorded so far.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many events were recorded so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether nothing was recorded yet.
@@ -168,10 +152,7 @@ impl Recorder {
         };
         match packet {
             Packet::Connect(connect) => {
-                let password = connect
-                    .password
-                    .as_ref()
-                    .map(|p| String::from_utf8_lossy(p));
+                let password = connect.password.as_ref().map(|p| String::from_utf8_lossy(p));
                 let password = password.map_or("none".to_owned(), |text| self.token(&text));
                 message.detail = format!(
                     "client_id={} user_name={} password={password} clean_session={} keep_alive={}",
@@ -201,10 +182,7 @@ impl Recorder {
                 message.id = Some(subscribe.id.get());
                 let filters: Vec<&str> = subscribe.filters.iter().map(|(f, _)| &**f).collect();
                 message.topic = Some(filters.join(" "));
-                let levels = subscribe
-                    .filters
-                    .iter()
-                    .map(|(_, qos)| qos.level().to_string());
+                let levels = subscribe.filters.iter().map(|(_, qos)| qos.level().to_string());
                 message.detail = format!("qos={}", levels.collect::<Vec<_>>().join(","));
             }
             Packet::SubAck(suback) => {
@@ -233,17 +211,10 @@ impl Recorder {
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let is_secret = *name == http::header::AUTHORIZATION;
-            (
-                name.as_str().to_owned(),
-                if is_secret { self.token(&text) } else { text },
-            )
+            (name.as_str().to_owned(), if is_secret { self.token(&text) } else { text })
         };
         let headers = headers.iter().map(header).collect();
-        HttpMessage {
-            start,
-            headers,
-            body: self.body(body),
-        }
+        HttpMessage { start, headers, body: self.body(body) }
     }
 
     /// A body without the symmetric keys of registry objects.
@@ -268,11 +239,7 @@ impl Recorder {
         };
         let is_token = text.starts_with("SharedAccessSignature ");
         let fields: Vec<String> = text.split('&').map(field).collect();
-        if is_token {
-            fields.join("&")
-        } else {
-            REDACTED.to_owned()
-        }
+        if is_token { fields.join("&") } else { REDACTED.to_owned() }
     }
 }
 
@@ -289,9 +256,9 @@ fn redact_keys(value: &mut Value) -> bool {
             };
             found | redacted
         }),
-        Value::Array(elements) => elements
-            .iter_mut()
-            .fold(false, |found, child| found | redact_keys(child)),
+        Value::Array(elements) => {
+            elements.iter_mut().fold(false, |found, child| found | redact_keys(child))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
@@ -327,18 +294,12 @@ pub fn read(input: impl BufRead) -> io::Result<Vec<Record>> {
     let mut records = Vec::new();
     for (index, line) in input.lines().enumerate() {
         let problem = |what: String| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("line {}: {what}", index + 1),
-            )
+            io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {what}", index + 1))
         };
         let record: Record =
             serde_json::from_str(&line?).map_err(|error| problem(error.to_string()))?;
         if record.version != VERSION {
-            return Err(problem(format!(
-                "version {}, readable is {VERSION}",
-                record.version
-            )));
+            return Err(problem(format!("version {}, readable is {VERSION}", record.version)));
         }
         records.push(record);
     }
@@ -361,21 +322,12 @@ mod tests {
     fn tokens_and_keys_do_not_reach_the_trace() {
         let recorder = Recorder::new(false);
         let mut connect = Connect::new("d");
-        connect.password = Some(Bytes::from_static(
-            b"SharedAccessSignature sr=h&sig=geheim&se=1",
-        ));
+        connect.password = Some(Bytes::from_static(b"SharedAccessSignature sr=h&sig=geheim&se=1"));
         let message = recorder.message(&Packet::Connect(Box::new(connect)));
-        assert!(
-            message.detail.contains("sr=h&sig=[redacted]&se=1"),
-            "{}",
-            message.detail
-        );
+        assert!(message.detail.contains("sr=h&sig=[redacted]&se=1"), "{}", message.detail);
         let body = Bytes::from_static(br#"{"a":[{"symmetricKey":{"primaryKey":"geheim"}}]}"#);
         let http = recorder.http("200".to_owned(), &http::HeaderMap::new(), &body);
-        assert_eq!(
-            http.body,
-            r#"{"a":[{"symmetricKey":{"primaryKey":"[redacted]"}}]}"#
-        );
+        assert_eq!(http.body, r#"{"a":[{"symmetricKey":{"primaryKey":"[redacted]"}}]}"#);
     }
 
     #[test]

@@ -1,10 +1,6 @@
 //! The reference hub seen by an independent MQTT implementation.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 
@@ -33,27 +29,13 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let free = Some("127.0.0.1:0".parse().unwrap());
-        let listen = Listen {
-            mqtt: free,
-            mqtts: free,
-            http: free,
-            https: free,
-        };
+        let listen = Listen { mqtt: free, mqtts: free, http: free, https: free };
         let config = HubConfig::new("localhost", [1; 32]);
-        let hub = ReferenceHub::start(config, &listen, Clock::default())
-            .await
-            .unwrap();
+        let hub = ReferenceHub::start(config, &listen, Clock::default()).await.unwrap();
         let trust = Trust::authorities(hub.ca_pem().as_bytes()).unwrap();
-        let https = format!(
-            "https://localhost:{}",
-            hub.addresses().https.unwrap().port()
-        );
+        let https = format!("https://localhost:{}", hub.addresses().https.unwrap().port());
         let operator = Operator::new(https.parse().unwrap(), &trust);
-        Self {
-            hub,
-            trust,
-            operator,
-        }
+        Self { hub, trust, operator }
     }
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
@@ -66,36 +48,26 @@ impl Bench {
             headers: Vec::new(),
             body: Bytes::from(body.to_string()),
         };
-        let answer = self
-            .operator
-            .call(&request, WAIT, &Recorder::new(false))
-            .await
-            .unwrap();
+        let answer = self.operator.call(&request, WAIT, &Recorder::new(false)).await.unwrap();
         assert_eq!(answer.status.as_u16(), 200, "{answer}");
         answer.json()
     }
 
     async fn converse(&self, endpoint: Endpoint, device: &str) {
         let path = format!("/devices/{device}");
-        let created = self
-            .call(Method::PUT, &path, &json!({ "deviceId": device }))
-            .await;
-        let key = created["authentication"]["symmetricKey"]["primaryKey"]
-            .as_str()
-            .unwrap();
+        let created = self.call(Method::PUT, &path, &json!({ "deviceId": device })).await;
+        let key = created["authentication"]["symmetricKey"]["primaryKey"].as_str().unwrap();
         let login = Login {
             host: "localhost".to_owned(),
             identity: Identity::device(device),
             key: key.to_owned(),
             expiry: Clock::default().now().after(Duration::from_secs(60)),
         };
-        let mut client = EverydayDevice::connect(&endpoint, &self.trust, &login, WAIT)
-            .await
-            .unwrap();
+        let mut client =
+            EverydayDevice::connect(&endpoint, &self.trust, &login, WAIT).await.unwrap();
         assert_eq!(client.report(r#"{"rpm":4}"#).await.unwrap(), (204, Some(2)));
         let body = json!({"properties": {"desired": {"mode": "eco"}}});
-        self.call(Method::PATCH, &format!("/twins/{device}"), &body)
-            .await;
+        self.call(Method::PATCH, &format!("/twins/{device}"), &body).await;
         let (version, notification) = client.desired().await.unwrap();
         assert_eq!(version, 2);
         assert_eq!(notification, r#"{"$version":2,"mode":"eco"}"#);

@@ -66,38 +66,30 @@ impl SasToken {
     /// # Errors
     /// [`SasError::Malformed`].
     pub fn parse(text: &str) -> Result<Self, SasError> {
-        let fields = text
-            .strip_prefix(PREFIX)
-            .ok_or(SasError::Malformed("no SharedAccessSignature"))?;
+        let fields =
+            text.strip_prefix(PREFIX).ok_or(SasError::Malformed("no SharedAccessSignature"))?;
         let field = |name: &str| {
             let mut pairs = fields.split('&').filter_map(|pair| pair.split_once('='));
-            pairs
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
+            pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
         };
         let decoded = |text: &str| percent::decode(text).ok_or(SasError::Malformed("bad escape"));
         let signed_resource = field("sr").ok_or(SasError::Malformed("sr is missing"))?;
         let signed_expiry = field("se").ok_or(SasError::Malformed("se is missing"))?;
-        let seconds: u64 = signed_expiry
-            .parse()
-            .map_err(|_| SasError::Malformed("se is no number of seconds"))?;
+        let seconds: u64 =
+            signed_expiry.parse().map_err(|_| SasError::Malformed("se is no number of seconds"))?;
         if seconds == 0 {
             return Err(SasError::Malformed("se is zero"));
         }
         let signature = decoded(field("sig").ok_or(SasError::Malformed("sig is missing"))?)?;
-        let signature = STANDARD
-            .decode(signature)
-            .map_err(|_| SasError::Malformed("sig is not base64"))?;
+        let signature =
+            STANDARD.decode(signature).map_err(|_| SasError::Malformed("sig is not base64"))?;
         Ok(Self {
             signed_resource: signed_resource.to_owned(),
             resource: decoded(signed_resource)?,
             signed_expiry: signed_expiry.to_owned(),
             expiry: Time::from_unix_seconds(seconds),
             signature,
-            policy: field("skn")
-                .filter(|name| !name.is_empty())
-                .map(decoded)
-                .transpose()?,
+            policy: field("skn").filter(|name| !name.is_empty()).map(decoded).transpose()?,
         })
     }
 
@@ -115,10 +107,21 @@ impl SasToken {
         if self.ended(now) {
             return Err(SasError::Expired);
         }
-        if covers(&self.resource, resource) {
-            Ok(())
-        } else {
-            Err(SasError::Scope)
+        if covers(&self.resource, resource) { Ok(()) } else { Err(SasError::Scope) }
+    }
+
+    /// Checks a device's own token: like [`Self::verify`], but the token must name the identity, and
+    /// tools may have written more levels behind it (A-H42), as long as they name no module.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn verify_own(&self, keys: &[&str], resource: &str, now: Time) -> Result<(), SasError> {
+        let longer = covers(resource, &self.resource)
+            && !self.resource.get(resource.len()..).is_some_and(|r| r.starts_with("/modules/"));
+        match self.verify(keys, &self.resource, now) {
+            Ok(()) if longer => Ok(()),
+            Ok(()) => Err(SasError::Scope),
+            Err(error) => Err(error),
         }
     }
 
@@ -143,16 +146,10 @@ pub fn sign(key: &str, resource: &str, expiry: Time, policy: Option<&str>) -> Op
     let key = STANDARD.decode(key).ok()?;
     let resource = percent::encode(resource);
     let expiry = expiry.unix_seconds();
-    let signature = mac(&key, &format!("{resource}\n{expiry}"))?
-        .finalize()
-        .into_bytes();
+    let signature = mac(&key, &format!("{resource}\n{expiry}"))?.finalize().into_bytes();
     let signature = percent::encode(&STANDARD.encode(signature));
-    let policy = policy.map_or(String::new(), |name| {
-        format!("&skn={}", percent::encode(name))
-    });
-    Some(format!(
-        "{PREFIX}sr={resource}&sig={signature}&se={expiry}{policy}"
-    ))
+    let policy = policy.map_or(String::new(), |name| format!("&skn={}", percent::encode(name)));
+    Some(format!("{PREFIX}sr={resource}&sig={signature}&se={expiry}{policy}"))
 }
 
 fn mac(key: &[u8], text: &str) -> Option<Hmac<Sha256>> {
@@ -184,6 +181,19 @@ pub fn same_host(left: &str, right: &str) -> bool {
         _ => host.to_ascii_lowercase(),
     };
     bare(left) == bare(right)
+}
+
+/// A client certificate as the TLS layer saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-1 fingerprint, lower-case hex.
+    pub sha1: String,
+    /// SHA-256 fingerprint, lower-case hex.
+    pub sha256: String,
+    /// Common name of the subject.
+    pub common_name: Option<String>,
+    /// Whether it chains up to an authority that is registered with the hub.
+    pub is_trusted: bool,
 }
 
 /// What a policy allows.
@@ -227,18 +237,13 @@ pub const DEFAULT_POLICIES: &[(&str, &[Permission])] = &[
     ("service", &[Permission::ServiceConnect]),
     ("device", &[Permission::DeviceConnect]),
     ("registryRead", &[Permission::RegistryRead]),
-    (
-        "registryReadWrite",
-        &[Permission::RegistryRead, Permission::RegistryWrite],
-    ),
+    ("registryReadWrite", &[Permission::RegistryRead, Permission::RegistryWrite]),
 ];
 
 /// Whether `key` can be a symmetric key: base64 of 16 to 64 bytes (hub-auth.md § 4).
 #[must_use]
 pub fn is_key(key: &str) -> bool {
-    STANDARD
-        .decode(key)
-        .is_ok_and(|bytes| (16..=64).contains(&bytes.len()))
+    STANDARD.decode(key).is_ok_and(|bytes| (16..=64).contains(&bytes.len()))
 }
 
 #[cfg(test)]
@@ -259,14 +264,8 @@ mod tests {
     #[test]
     fn a_token_opens_what_it_names_and_what_lies_below() {
         let token = token("hub.example/devices/ab");
-        assert_eq!(
-            token.verify(&[KEY], "HUB.example/devices/ab", now()),
-            Ok(())
-        );
-        assert_eq!(
-            token.verify(&[KEY], "hub.example/devices/ab/modules/m", now()),
-            Ok(())
-        );
+        assert_eq!(token.verify(&[KEY], "HUB.example/devices/ab", now()), Ok(()));
+        assert_eq!(token.verify(&[KEY], "hub.example/devices/ab/modules/m", now()), Ok(()));
         let neighbour = token.verify(&[KEY], "hub.example/devices/abc", now());
         assert_eq!(neighbour, Err(SasError::Scope));
     }
@@ -277,18 +276,12 @@ mod tests {
         let end = token.expiry.after(CLOCK_SKEW);
         assert_eq!(token.verify(&[KEY], "hub.example/twins/d", end), Ok(()));
         let later = end.after(Duration::from_secs(1));
-        assert_eq!(
-            token.verify(&[KEY], "hub.example/twins/d", later),
-            Err(SasError::Expired)
-        );
+        assert_eq!(token.verify(&[KEY], "hub.example/twins/d", later), Err(SasError::Expired));
     }
 
     #[test]
     fn another_key_does_not_open() {
         let other = STANDARD.encode([7; 32]);
-        assert_eq!(
-            token("h").verify(&[&other], "h", now()),
-            Err(SasError::Signature)
-        );
+        assert_eq!(token("h").verify(&[&other], "h", now()), Err(SasError::Signature));
     }
 }

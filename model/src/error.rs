@@ -40,8 +40,12 @@ error_codes! {
     IotHubFormatError = 400_006,
     /// One identity twice in a bulk call.
     DeviceDefinedMultipleTimes = 400_011,
+    /// A `deviceScope` that no Edge device has.
+    InvalidDeviceScope = 400_028,
     /// Credentials are missing, wrong, expired or insufficient.
     IotHubUnauthorizedAccess = 401_002,
+    /// A device has as many cloud-to-device messages waiting as it may have.
+    DeviceMaximumQueueDepthExceeded = 403_004,
     /// The device identity is disabled.
     DeviceDisabled = 403_012,
     /// A twin section would grow beyond its limit.
@@ -60,8 +64,12 @@ error_codes! {
     ModuleAlreadyExistsOnDevice = 409_301,
     /// `If-Match` or `$version` names another state than the current one.
     PreconditionFailed = 412_001,
+    /// A lock token that is not, or no longer, held.
+    DeviceMessageLockLost = 412_002,
     /// The request body is larger than the service reads.
     GenericRequestEntityTooLarge = 413_000,
+    /// A message larger than the service takes.
+    MessageTooLarge = 413_001,
     /// A device has as many modules as it may have.
     TooManyModulesOnDevice = 413_003,
     /// Too many operations in too short a time.
@@ -89,10 +97,7 @@ impl Refusal {
     /// A refusal with `code` and `message`.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// Content that breaks a rule: [`ErrorCode::ArgumentInvalid`].
@@ -104,13 +109,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} {}: {}",
-            self.code.number(),
-            self.code.name(),
-            self.message
-        )
+        write!(formatter, "{} {}: {}", self.code.number(), self.code.name(), self.message)
     }
 }
 

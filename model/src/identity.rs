@@ -23,19 +23,13 @@ impl Identity {
     /// The identity of a device.
     #[must_use]
     pub fn device(device: impl Into<String>) -> Self {
-        Self {
-            device: device.into(),
-            module: None,
-        }
+        Self { device: device.into(), module: None }
     }
 
     /// The identity of a module of a device.
     #[must_use]
     pub fn module(device: impl Into<String>, module: impl Into<String>) -> Self {
-        Self {
-            device: device.into(),
-            module: Some(module.into()),
-        }
+        Self { device: device.into(), module: Some(module.into()) }
     }
 
     /// The path below the host that SAS tokens name: `devices/{d}` or `devices/{d}/modules/{m}`.
@@ -67,9 +61,7 @@ pub fn id_error(id: &str) -> Option<String> {
     }
     let length = id.chars().count();
     if length > ID_LENGTH_MAX {
-        return Some(format!(
-            "the id has {length} characters, allowed are {ID_LENGTH_MAX}"
-        ));
+        return Some(format!("the id has {length} characters, allowed are {ID_LENGTH_MAX}"));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || ID_PUNCTUATION.contains(c);
     id.chars().find(|c| !allowed(*c)).map(|c| {

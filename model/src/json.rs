@@ -15,10 +15,7 @@ use crate::error::{ErrorCode, Refusal};
 /// an integer literal that no 64-bit integer holds.
 pub fn parse(text: &[u8]) -> Result<Value, Refusal> {
     let value = serde_json::from_slice(text).map_err(|error| {
-        Refusal::new(
-            ErrorCode::IotHubFormatError,
-            format!("Cannot read the body as JSON: {error}"),
-        )
+        Refusal::new(ErrorCode::IotHubFormatError, format!("Cannot read the body as JSON: {error}"))
     })?;
     match oversized_integer(text) {
         None => Ok(value),
@@ -54,9 +51,7 @@ fn oversized_integer(text: &[u8]) -> Option<String> {
 
 fn literal_length(text: &[u8]) -> usize {
     let in_number = |b: &u8| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-    text.iter()
-        .position(|byte| !in_number(byte))
-        .unwrap_or(text.len())
+    text.iter().position(|byte| !in_number(byte)).unwrap_or(text.len())
 }
 
 fn after_string(mut text: &[u8]) -> &[u8] {
@@ -89,10 +84,7 @@ mod tests {
     #[test]
     fn nesting_of_ten_thousand_is_an_error_and_no_stack_overflow() {
         let text = "[".repeat(10_000);
-        assert_eq!(
-            parse(text.as_bytes()).unwrap_err().code,
-            ErrorCode::IotHubFormatError
-        );
+        assert_eq!(parse(text.as_bytes()).unwrap_err().code, ErrorCode::IotHubFormatError);
     }
 
     #[test]

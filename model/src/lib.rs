@@ -4,15 +4,18 @@
 //! This crate never performs I/O, never reads a clock, never draws a random number and never
 //! panics: time, entropy and limits are inputs.
 //!
-//! - [`twin`], [`registry`], [`auth`], [`session`], [`throttle`]: the semantics of each subject.
+//! - [`twin`], [`registry`], [`auth`], [`session`],
+//!   [`message`], [`event`], [`throttle`]: the semantics of each subject.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
 pub mod auth;
 pub mod error;
+pub mod event;
 pub mod hub;
 pub mod identity;
 pub mod json;
+pub mod message;
 pub mod registry;
 pub mod session;
 pub mod throttle;

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::auth;
+use crate::auth::{self, Certificate};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::{Identity, id_error};
 use crate::time::{Time, or_never};
@@ -47,6 +47,10 @@ pub struct Settings {
     pub authentication: Authentication,
     /// `capabilities.iotEdge`.
     pub edge: bool,
+    /// The scope of an Edge device, or of the Edge device a leaf belongs to.
+    pub device_scope: Option<String>,
+    /// The scopes of the parents.
+    pub parent_scopes: Vec<String>,
 }
 
 /// How an identity proves who it is.
@@ -103,6 +107,24 @@ impl Authentication {
         json!({ "primaryThumbprint": primary, "secondaryThumbprint": secondary })
     }
 
+    /// Whether `certificate` proves that its holder is `identity` (hub-auth.md § 5).
+    #[must_use]
+    pub fn is_proved_by(&self, identity: &Identity, certificate: &Certificate) -> bool {
+        match self {
+            Self::SelfSigned { primary, secondary } => {
+                let prints = [primary, secondary].into_iter().flatten();
+                prints
+                    .map(|print| print.to_ascii_lowercase())
+                    .any(|print| print == certificate.sha256 || print == certificate.sha1)
+            }
+            Self::CertificateAuthority => {
+                certificate.is_trusted
+                    && certificate.common_name.as_ref() == Some(&identity.to_string())
+            }
+            Self::Sas { .. } | Self::None => false,
+        }
+    }
+
     fn to_json(&self) -> Value {
         let keys = match self {
             Self::Sas { primary, secondary } => (Some(primary), Some(secondary)),
@@ -126,26 +148,18 @@ impl Record {
     /// `enabled` or `disabled`.
     #[must_use]
     pub fn status(&self) -> &'static str {
-        if self.settings.enabled {
-            "enabled"
-        } else {
-            "disabled"
-        }
+        if self.settings.enabled { "enabled" } else { "disabled" }
     }
 
     /// `Connected` or `Disconnected`.
     #[must_use]
     pub fn connection_state(&self) -> &'static str {
-        if self.connected {
-            "Connected"
-        } else {
-            "Disconnected"
-        }
+        if self.connected { "Connected" } else { "Disconnected" }
     }
 
-    /// The Device or Module object of the registry API.
+    /// The Device or Module object of the registry API; `messages` wait for it.
     #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, messages: usize) -> Value {
         let mut object = json!({
             "deviceId": self.identity.device,
             "generationId": self.generation_id,
@@ -153,7 +167,7 @@ impl Record {
             "connectionState": self.connection_state(),
             "connectionStateUpdatedTime": or_never(self.connection_updated),
             "lastActivityTime": or_never(self.last_activity),
-            "cloudToDeviceMessageCount": 0,
+            "cloudToDeviceMessageCount": messages,
             "authentication": self.settings.authentication.to_json(),
         });
         let rest = match &self.identity.module {
@@ -163,6 +177,8 @@ impl Record {
                 "statusReason": self.settings.status_reason,
                 "statusUpdatedTime": or_never(self.status_updated),
                 "capabilities": { "iotEdge": self.settings.edge },
+                "deviceScope": self.settings.device_scope,
+                "parentScopes": self.settings.parent_scopes,
             }),
         };
         if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
@@ -203,22 +219,23 @@ impl SettingsRequest {
             }
         };
         let status_reason = text(body, "statusReason")?.map(str::to_owned);
-        if status_reason
-            .as_ref()
-            .is_some_and(|r| r.chars().count() > STATUS_REASON_LENGTH_MAX)
-        {
+        if status_reason.as_ref().is_some_and(|r| r.chars().count() > STATUS_REASON_LENGTH_MAX) {
             return Err(Refusal::invalid(format!(
                 "statusReason is longer than {STATUS_REASON_LENGTH_MAX} characters"
             )));
         }
         let edge = body.get("capabilities").and_then(|c| c.get("iotEdge")) == Some(&json!(true));
         let authentication = authentication(body.get("authentication"))?;
+        let device_scope = text(body, "deviceScope")?.filter(|scope| !scope.is_empty());
+        let scopes = body.get("parentScopes").and_then(Value::as_array).into_iter().flatten();
         Ok(Self {
             settings: Settings {
                 enabled,
                 status_reason,
                 authentication,
                 edge,
+                device_scope: device_scope.map(str::to_owned),
+                parent_scopes: scopes.filter_map(Value::as_str).map(str::to_owned).collect(),
             },
         })
     }
@@ -241,10 +258,9 @@ pub fn check_new_identity(identity: &Identity) -> Result<(), Refusal> {
 pub fn not_found(identity: &Identity) -> Refusal {
     match &identity.module {
         None => Refusal::new(ErrorCode::DeviceNotFound, identity.device.clone()),
-        Some(module) => Refusal::new(
-            ErrorCode::ModuleNotFound,
-            format!("{}/{module}", identity.device),
-        ),
+        Some(module) => {
+            Refusal::new(ErrorCode::ModuleNotFound, format!("{}/{module}", identity.device))
+        }
     }
 }
 
@@ -272,12 +288,7 @@ fn authentication(value: Option<&Value>) -> Result<Authentication, Refusal> {
         Some(Value::Object(object)) => object,
         Some(_) => return Err(Refusal::invalid("authentication must be a JSON object")),
     };
-    let part = |name: &str| {
-        object
-            .get(name)
-            .and_then(Value::as_object)
-            .unwrap_or(&empty)
-    };
+    let part = |name: &str| object.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let (keys, prints) = (part("symmetricKey"), part("x509Thumbprint"));
     let owned = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
     let primary_print = owned(text(prints, "primaryThumbprint")?);
@@ -285,19 +296,15 @@ fn authentication(value: Option<&Value>) -> Result<Authentication, Refusal> {
     let kind = text(object, "type")?.map(str::to_ascii_lowercase);
     match kind.as_deref() {
         None if primary_print.is_some() || secondary_print.is_some() => {
-            Ok(Authentication::SelfSigned {
-                primary: primary_print,
-                secondary: secondary_print,
-            })
+            Ok(Authentication::SelfSigned { primary: primary_print, secondary: secondary_print })
         }
         None | Some("sas") => Ok(Authentication::Sas {
             primary: key(text(keys, "primaryKey")?)?,
             secondary: key(text(keys, "secondaryKey")?)?,
         }),
-        Some("selfsigned") => Ok(Authentication::SelfSigned {
-            primary: primary_print,
-            secondary: secondary_print,
-        }),
+        Some("selfsigned") => {
+            Ok(Authentication::SelfSigned { primary: primary_print, secondary: secondary_print })
+        }
         Some("certificateauthority") => Ok(Authentication::CertificateAuthority),
         Some("none") => Ok(Authentication::None),
         Some(other) => Err(Refusal::invalid(format!(

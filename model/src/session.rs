@@ -31,6 +31,12 @@ impl Session {
         self.subscriptions.contains_key(filter)
     }
 
+    /// The quality of service granted for `filter`.
+    #[must_use]
+    pub fn granted(&self, filter: &Filter) -> Option<Qos> {
+        self.subscriptions.get(filter).copied()
+    }
+
     /// How many filters are subscribed.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -26,11 +26,7 @@ impl Throttle {
     /// A full bucket.
     #[must_use]
     pub fn new(rule: ThrottleRule, now: Time) -> Self {
-        Self {
-            rule,
-            left: u64::from(rule.burst) * 1000,
-            filled_at: now,
-        }
+        Self { rule, left: u64::from(rule.burst) * 1000, filled_at: now }
     }
 
     /// Takes one operation; `false` when it must be refused.
@@ -38,10 +34,7 @@ impl Throttle {
         let millis = u64::try_from(now.since(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let refill = millis.saturating_mul(u64::from(self.rule.operations_per_second));
         if refill > 0 {
-            self.left = self
-                .left
-                .saturating_add(refill)
-                .min(u64::from(self.rule.burst) * 1000);
+            self.left = self.left.saturating_add(refill).min(u64::from(self.rule.burst) * 1000);
             self.filled_at = now;
         }
         let taken = self.left.checked_sub(1000);
@@ -59,17 +52,8 @@ mod tests {
     #[test]
     fn a_burst_passes_then_the_rate_holds() {
         let now = Time::from_unix_seconds(1);
-        let mut throttle = Throttle::new(
-            ThrottleRule {
-                operations_per_second: 2,
-                burst: 3,
-            },
-            now,
-        );
-        assert_eq!(
-            [1; 4].map(|_| throttle.take(now)),
-            [true, true, true, false]
-        );
+        let mut throttle = Throttle::new(ThrottleRule { operations_per_second: 2, burst: 3 }, now);
+        assert_eq!([1; 4].map(|_| throttle.take(now)), [true, true, true, false]);
         let later = now.after(Duration::from_millis(500));
         assert_eq!([1; 2].map(|_| throttle.take(later)), [true, false]);
     }

@@ -69,19 +69,13 @@ impl Time {
         let (date, seconds) = self.calendar();
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let month = u8::from(date.month());
-        format!(
-            "{month:02}/{:02}/{} {hour:02}:{minute:02}:{second:02}",
-            date.day(),
-            date.year()
-        )
+        format!("{month:02}/{:02}/{} {hour:02}:{minute:02}:{second:02}", date.day(), date.year())
     }
 
     fn calendar(self) -> (Date, u64) {
         let epoch = PrimitiveDateTime::new(EPOCH, ::time::Time::MIDNIGHT);
         let seconds = i64::try_from(self.unix_seconds()).unwrap_or(i64::MAX);
-        let moment = epoch
-            .checked_add(::time::Duration::seconds(seconds))
-            .unwrap_or(epoch);
+        let moment = epoch.checked_add(::time::Duration::seconds(seconds)).unwrap_or(epoch);
         (moment.date(), self.unix_seconds() % 86_400)
     }
 }

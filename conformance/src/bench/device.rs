@@ -116,11 +116,7 @@ impl Absent {
                 ));
             }
         };
-        Stop::Broken {
-            requirement,
-            allowed: allowed.to_owned(),
-            seen,
-        }
+        Stop::Broken { requirement, allowed: allowed.to_owned(), seen }
     }
 }
 
@@ -171,12 +167,8 @@ impl Bench {
     /// When the hub does not accept.
     pub async fn connect_and_listen(&mut self, who: &Registered) -> Checked<Connection> {
         let mut connection = self.connect(who).await?;
-        connection
-            .subscribe(&Filter::TwinResponse, Qos::AtMostOnce)
-            .await?;
-        connection
-            .subscribe(&Filter::Desired, Qos::AtMostOnce)
-            .await?;
+        connection.subscribe(&Filter::TwinResponse, Qos::AtMostOnce).await?;
+        connection.subscribe(&Filter::Desired, Qos::AtMostOnce).await?;
         self.settle().await;
         Ok(connection)
     }
@@ -191,9 +183,7 @@ impl Bench {
         login: &Login,
     ) -> Checked<(Connection, ConnAck)> {
         let mut connection = self.open(name).await?;
-        connection
-            .send(&Packet::Connect(Box::new(login.connect.clone())))
-            .await?;
+        connection.send(&Packet::Connect(Box::new(login.connect.clone()))).await?;
         let answer = connection
             .pick(|packet| match packet {
                 Packet::ConnAck(connack) => Some(*connack),
@@ -253,15 +243,13 @@ impl Connection {
         let allowed = format!("a SUBACK that grants {}", filter.to_filter());
         let id = self.new_id();
         let filters = vec![(filter.to_filter(), qos)];
-        self.send(&Packet::Subscribe(Subscribe { id, filters }))
-            .await?;
+        self.send(&Packet::Subscribe(Subscribe { id, filters })).await?;
         let suback = self.pick(|packet| match packet {
             Packet::SubAck(suback) if suback.id == id => Some(suback.clone()),
             _ => None,
         });
-        let suback: SubAck = suback
-            .await
-            .map_err(|absent| absent.stop("HUB-SESS-002", &allowed))?;
+        let suback: SubAck =
+            suback.await.map_err(|absent| absent.stop("HUB-SESS-002", &allowed))?;
         match suback.granted.as_slice() {
             [Some(granted)] => Ok(*granted),
             other => Err(Stop::Broken {
@@ -279,12 +267,9 @@ impl Connection {
     pub async fn unsubscribe(&mut self, filter: &Filter) -> Checked {
         let id = self.new_id();
         let filters = vec![filter.to_filter()];
-        self.send(&Packet::Unsubscribe(Unsubscribe { id, filters }))
-            .await?;
+        self.send(&Packet::Unsubscribe(Unsubscribe { id, filters })).await?;
         let confirmed = self.pick(|packet| (*packet == Packet::UnsubAck(id)).then_some(()));
-        confirmed
-            .await
-            .map_err(|absent| absent.stop("HUB-SESS-011", "an UNSUBACK"))
+        confirmed.await.map_err(|absent| absent.stop("HUB-SESS-011", "an UNSUBACK"))
     }
 
     /// Reads the twin and returns the answer, whatever its status.
@@ -328,10 +313,7 @@ impl Connection {
     /// When no answer comes (HUB-TWIN-008).
     pub async fn report_text(&mut self, body: &str) -> Checked<TwinAnswer> {
         let rid = self.new_rid();
-        let topic = DeviceTopic::TwinPatch {
-            rid: Some(rid.clone()),
-            version: None,
-        };
+        let topic = DeviceTopic::TwinPatch { rid: Some(rid.clone()), version: None };
         self.publish(&topic.to_topic(), body).await?;
         self.twin_answer(&rid).await
     }
@@ -350,9 +332,7 @@ impl Connection {
         if answer.status != 204 {
             return Err(broken("HUB-TWIN-008", "status 204"));
         }
-        answer
-            .version
-            .ok_or_else(|| broken("HUB-TWIN-009", "a topic with $version"))
+        answer.version.ok_or_else(|| broken("HUB-TWIN-009", "a topic with $version"))
     }
 
     /// Waits for the answer to the request `rid`.
@@ -362,9 +342,7 @@ impl Connection {
     pub async fn twin_answer(&mut self, rid: &str) -> Checked<TwinAnswer> {
         let answer = self.pick(|packet| twin_answer(packet).filter(|answer| answer.rid == rid));
         let allowed = format!("an answer on $iothub/twin/res/… with $rid={rid}");
-        answer
-            .await
-            .map_err(|absent| absent.stop("HUB-TWIN-001", &allowed))
+        answer.await.map_err(|absent| absent.stop("HUB-TWIN-001", &allowed))
     }
 
     /// Waits for the next twin answer, whatever its request.
@@ -411,9 +389,7 @@ impl Connection {
         allowed: &str,
         pick: impl FnMut(&Packet) -> Option<T>,
     ) -> Checked<T> {
-        self.pick(pick)
-            .await
-            .map_err(|absent| absent.stop(requirement, allowed))
+        self.pick(pick).await.map_err(|absent| absent.stop(requirement, allowed))
     }
 
     /// Waits until the hub closes the connection and returns what it sent before.
@@ -450,10 +426,7 @@ impl Connection {
         if self.device.send(&Packet::PingReq).await.is_err() {
             return Ok(false);
         }
-        match self
-            .pick(|packet| (*packet == Packet::PingResp).then_some(()))
-            .await
-        {
+        match self.pick(|packet| (*packet == Packet::PingResp).then_some(())).await {
             Ok(()) => Ok(true),
             Err(Absent::Closed | Absent::Malformed(_)) => Ok(false),
             Err(Absent::Alive(wait) | Absent::Silent(wait)) => {
@@ -501,10 +474,7 @@ impl Connection {
                 return Ok(found);
             }
         }
-        match self
-            .pick_until(Instant::now() + self.answer_budget, &mut pick)
-            .await
-        {
+        match self.pick_until(Instant::now() + self.answer_budget, &mut pick).await {
             Err(Absent::Silent(_)) => self.last_call(&mut pick).await,
             result => result,
         }
@@ -553,12 +523,7 @@ fn twin_answer(packet: &Packet) -> Option<TwinAnswer> {
     let Packet::Publish(publish) = packet else {
         return None;
     };
-    let HubTopic::TwinResponse {
-        status,
-        rid,
-        version,
-    } = HubTopic::parse(&publish.topic)?
-    else {
+    let HubTopic::TwinResponse { status, rid, version } = HubTopic::parse(&publish.topic)? else {
         return None;
     };
     Some(TwinAnswer {

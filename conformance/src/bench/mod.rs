@@ -38,28 +38,17 @@ pub struct Leftovers(Arc<Mutex<BTreeSet<String>>>);
 
 impl Leftovers {
     fn add(&self, device: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(device.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
     }
 
     fn remove(&self, device: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(device);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
     }
 
     /// The ids of what is still registered.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -105,8 +94,7 @@ impl Bench {
         let device = self.target.new_name();
         self.leftovers.add(&device);
         self.mine.push(device.clone());
-        self.register(Identity::device(&device), json!({ "deviceId": device }))
-            .await
+        self.register(Identity::device(&device), json!({ "deviceId": device })).await
     }
 
     /// Registers a module of `device`.
@@ -121,13 +109,9 @@ impl Bench {
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
         let path = service::identity_path(&identity);
-        let answer = self
-            .call(Method::PUT, &path, IfMatch::Absent, Some(&body))
-            .await?;
+        let answer = self.call(Method::PUT, &path, IfMatch::Absent, Some(&body)).await?;
         let body = answer.json();
-        let key = body
-            .pointer("/authentication/symmetricKey/primaryKey")
-            .and_then(Value::as_str);
+        let key = body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str);
         let key = key.unwrap_or_default().to_owned();
         if !answer.status.is_success() || key.is_empty() {
             return Err(Stop::Broken {
@@ -152,12 +136,7 @@ impl Bench {
         self.checked.insert(requirement);
         if !holds {
             let at = self.recorder.len();
-            self.findings.push(Finding::broken(
-                requirement,
-                allowed.into(),
-                seen.into(),
-                at,
-            ));
+            self.findings.push(Finding::broken(requirement, allowed.into(), seen.into(), at));
         }
         holds
     }
@@ -221,10 +200,7 @@ impl Bench {
 pub(crate) async fn remove(target: &Target, device: &str, recorder: &Recorder) -> bool {
     let path = service::identity_path(&Identity::device(device));
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = target
-        .operator
-        .call(&request, target.stretched(ANSWER), recorder)
-        .await;
+    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
     answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
 }
 

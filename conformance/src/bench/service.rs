@@ -58,11 +58,7 @@ impl Bench {
     ) -> Checked<Answer> {
         let request = request(&self.target, method, path, if_match, body);
         let wait = self.budget(ANSWER);
-        let answer = self
-            .target
-            .operator
-            .call(&request, wait, &self.recorder)
-            .await;
+        let answer = self.target.operator.call(&request, wait, &self.recorder).await;
         answer.map_err(|error| Stop::Inconclusive(error.to_string()))
     }
 
@@ -77,8 +73,7 @@ impl Bench {
         if_match: IfMatch<'_>,
         body: &Value,
     ) -> Checked<Answer> {
-        self.call(method, &twin_path(identity), if_match, Some(body))
-            .await
+        self.call(method, &twin_path(identity), if_match, Some(body)).await
     }
 
     /// PATCH that must be accepted; returns the twin in the answer (HUB-MERGE-022).
@@ -86,9 +81,7 @@ impl Bench {
     /// # Errors
     /// When it is not accepted.
     pub async fn patch_twin(&mut self, identity: &Identity, body: &Value) -> Checked<Value> {
-        let answer = self
-            .write_twin(Method::PATCH, identity, IfMatch::Absent, body)
-            .await?;
+        let answer = self.write_twin(Method::PATCH, identity, IfMatch::Absent, body).await?;
         accepted("HUB-MERGE-022", answer)
     }
 
@@ -97,9 +90,7 @@ impl Bench {
     /// # Errors
     /// When it is not accepted.
     pub async fn replace_twin(&mut self, identity: &Identity, body: &Value) -> Checked<Value> {
-        let answer = self
-            .write_twin(Method::PUT, identity, IfMatch::Absent, body)
-            .await?;
+        let answer = self.write_twin(Method::PUT, identity, IfMatch::Absent, body).await?;
         accepted("HUB-MERGE-022", answer)
     }
 
@@ -108,9 +99,7 @@ impl Bench {
     /// # Errors
     /// When it cannot be read.
     pub async fn read_twin(&mut self, identity: &Identity) -> Checked<Value> {
-        let answer = self
-            .call(Method::GET, &twin_path(identity), IfMatch::Absent, None)
-            .await?;
+        let answer = self.call(Method::GET, &twin_path(identity), IfMatch::Absent, None).await?;
         accepted("HUB-META-013", answer)
     }
 

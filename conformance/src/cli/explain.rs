@@ -17,12 +17,7 @@ pub(super) struct Options {
 
 pub(super) fn explain(options: &Options) -> Done {
     let id = options.id.as_str();
-    let known = [
-        explain_requirement(id),
-        explain_case(id),
-        explain_mutant(id),
-        explain_point(id),
-    ];
+    let known = [explain_requirement(id), explain_case(id), explain_mutant(id), explain_point(id)];
     match known.into_iter().flatten().next() {
         Some(text) => {
             anstream::print!("{text}");
@@ -74,11 +69,7 @@ fn explain_case(id: &str) -> Option<String> {
         group.subject,
         case.title
     );
-    for requirement in case
-        .requirements
-        .iter()
-        .filter_map(|id| requirement::find(id))
-    {
+    for requirement in case.requirements.iter().filter_map(|id| requirement::find(id)) {
         let requirement = requirement.1;
         text.push_str(&format!(
             "  {} {} {}\n",
@@ -91,28 +82,16 @@ fn explain_case(id: &str) -> Option<String> {
 fn explain_mutant(id: &str) -> Option<String> {
     let mutant = mutants::all().find(|mutant| mutant.id == id)?;
     let requirements = mutant.requirements.join(", ");
-    Some(format!(
-        "{} (a defect)\n  {}\n  breaks {requirements}\n",
-        mutant.id, mutant.title
-    ))
+    Some(format!("{} (a defect)\n  {}\n  breaks {requirements}\n", mutant.id, mutant.title))
 }
 
 fn explain_point(id: &str) -> Option<String> {
     let point = ambiguity::find(&id.to_ascii_uppercase())?;
-    let mut text = format!(
-        "{} ({})\n  {}\n  source {}\n",
-        point.id, point.subject, point.point, point.source
-    );
+    let mut text =
+        format!("{} ({})\n  {}\n  source {}\n", point.id, point.subject, point.point, point.source);
     for allowed in &point.allowed {
-        let default = if allowed.tag == point.default {
-            " (the reference hub)"
-        } else {
-            ""
-        };
-        text.push_str(&format!(
-            "  allowed: {}{default} · {}\n",
-            allowed.tag, allowed.reason
-        ));
+        let default = if allowed.tag == point.default { " (the reference hub)" } else { "" };
+        text.push_str(&format!("  allowed: {}{default} · {}\n", allowed.tag, allowed.reason));
     }
     Some(text)
 }

@@ -66,12 +66,7 @@ pub(super) fn list(options: &Options) -> Done {
                     (0, None) => "no case yet".to_owned(),
                     (count, _) => format!("{count} cases"),
                 };
-                format!(
-                    "{} {:<8} [{cases}] {}",
-                    line.id,
-                    line.level.to_string(),
-                    line.statement
-                )
+                format!("{} {:<8} [{cases}] {}", line.id, line.level.to_string(), line.statement)
             })
         }
         What::Cases => {
@@ -85,12 +80,7 @@ pub(super) fn list(options: &Options) -> Done {
                 })
                 .collect();
             print(options.format, &lines, |line| {
-                format!(
-                    "{} · {} [{}]",
-                    line.id,
-                    line.title,
-                    line.requirements.join(" ")
-                )
+                format!("{} · {} [{}]", line.id, line.title, line.requirements.join(" "))
             })
         }
         What::Mutants => {
@@ -102,12 +92,7 @@ pub(super) fn list(options: &Options) -> Done {
                 })
                 .collect();
             print(options.format, &lines, |line| {
-                format!(
-                    "{} · {} [{}]",
-                    line.id,
-                    line.title,
-                    line.requirements.join(" ")
-                )
+                format!("{} · {} [{}]", line.id, line.title, line.requirements.join(" "))
             })
         }
     }
@@ -133,9 +118,7 @@ fn print<T: Serialize>(format: Format, lines: &[T], text: impl Fn(&T) -> String)
     match format {
         Format::Json => print_json(&lines),
         Format::Text => {
-            lines
-                .iter()
-                .for_each(|line| anstream::println!("{}", text(line)));
+            lines.iter().for_each(|line| anstream::println!("{}", text(line)));
             Ok(0)
         }
     }

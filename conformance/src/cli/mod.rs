@@ -72,18 +72,12 @@ struct Trouble {
 impl Trouble {
     /// The command was called with something that makes no sense.
     fn usage(message: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            code: 2,
-        }
+        Self { message: message.to_string(), code: 2 }
     }
 
     /// The environment did not play along.
     fn environment(message: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            code: 3,
-        }
+        Self { message: message.to_string(), code: 3 }
     }
 }
 

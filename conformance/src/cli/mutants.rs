@@ -18,9 +18,8 @@ pub(super) struct Options {
 }
 
 pub(super) fn mutants(options: &Options) -> Done {
-    let selected: Vec<&Mutant> = mutants::all()
-        .filter(|mutant| matches(&options.filter, mutant))
-        .collect();
+    let selected: Vec<&Mutant> =
+        mutants::all().filter(|mutant| matches(&options.filter, mutant)).collect();
     if selected.is_empty() {
         return Err(Trouble::usage(format!(
             "no mutant matches the filter {:?}; see twinspec list mutants",
@@ -30,18 +29,13 @@ pub(super) fn mutants(options: &Options) -> Done {
     let runtime = runtime()?;
     let mut ledger = Vec::new();
     for mutant in selected {
-        let kill = runtime
-            .block_on(mutants::try_out(mutant))
-            .map_err(Trouble::environment)?;
+        let kill = runtime.block_on(mutants::try_out(mutant)).map_err(Trouble::environment)?;
         if options.format == Format::Text {
             print_line(&kill);
         }
         ledger.push(kill);
     }
-    let survivors = ledger
-        .iter()
-        .filter(|kill| kill.killed_by.is_empty())
-        .count();
+    let survivors = ledger.iter().filter(|kill| kill.killed_by.is_empty()).count();
     match options.format {
         Format::Json => print_json(&ledger).map(drop)?,
         Format::Text => {
@@ -57,23 +51,13 @@ fn print_line(kill: &Kill) {
     if kill.killed_by.is_empty() {
         anstream::println!("{requirements} → {} → SURVIVES", kill.id);
     } else {
-        anstream::println!(
-            "{requirements} → {} → {}",
-            kill.id,
-            kill.killed_by.join(" ")
-        );
+        anstream::println!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" "));
     }
 }
 
 fn matches(filter: &str, mutant: &Mutant) -> bool {
-    filter
-        .split([',', ' '])
-        .filter(|term| !term.is_empty())
-        .any(|term| {
-            glob(term, mutant.id)
-                || mutant
-                    .requirements
-                    .iter()
-                    .any(|requirement| glob(term, requirement))
-        })
+    filter.split([',', ' ']).filter(|term| !term.is_empty()).any(|term| {
+        glob(term, mutant.id)
+            || mutant.requirements.iter().any(|requirement| glob(term, requirement))
+    })
 }

@@ -128,17 +128,9 @@ fn listen(options: &Options) -> Listen {
     };
     let usual = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
     match asked {
-        Listen {
-            mqtt: None,
-            mqtts: None,
-            http: None,
-            https: None,
-        } => Listen {
-            mqtt: usual(1883),
-            mqtts: usual(8883),
-            http: usual(8080),
-            https: usual(8443),
-        },
+        Listen { mqtt: None, mqtts: None, http: None, https: None } => {
+            Listen { mqtt: usual(1883), mqtts: usual(8883), http: usual(8080), https: usual(8443) }
+        }
         some => some,
     }
 }
@@ -146,19 +138,14 @@ fn listen(options: &Options) -> Listen {
 /// Reads `--devices`.
 fn identities(text: &str) -> Result<Vec<Identity>, Trouble> {
     if let Ok(count) = text.parse::<u32>() {
-        return Ok((1..=count)
-            .map(|n| Identity::device(format!("device-{n}")))
-            .collect());
+        return Ok((1..=count).map(|n| Identity::device(format!("device-{n}"))).collect());
     }
     let content = std::fs::read_to_string(text).map_err(|error| {
         Trouble::usage(format!(
             "--devices {text:?} is neither a number nor a readable file: {error}"
         ))
     })?;
-    let lines = content
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     Ok(lines
         .map(|line| match line.split_once('/') {
             None => Identity::device(line),
@@ -173,14 +160,8 @@ async fn announce(
     ca_file: PathBuf,
     identities: Vec<Identity>,
 ) -> Result<Announcement, Trouble> {
-    let string = |holder, key| {
-        ConnectionString {
-            host: options.hostname.clone(),
-            holder,
-            key,
-        }
-        .to_string()
-    };
+    let string =
+        |holder, key| ConnectionString { host: options.hostname.clone(), holder, key }.to_string();
     let mut devices = Vec::new();
     for identity in identities {
         let key = hub.register(&identity).await.map_err(Trouble::usage)?;
@@ -210,27 +191,14 @@ async fn announce(
 }
 
 fn print_text(announcement: &Announcement) {
-    let Announcement {
-        hostname,
-        endpoints,
-        ca_file,
-        ..
-    } = announcement;
+    let Announcement { hostname, endpoints, ca_file, .. } = announcement;
     anstream::println!("reference hub {hostname}");
-    let Endpoints {
-        mqtt,
-        mqtts,
-        http,
-        https,
-    } = endpoints;
+    let Endpoints { mqtt, mqtts, http, https } = endpoints;
     for endpoint in [mqtt, mqtts, http, https].into_iter().flatten() {
         anstream::println!("  {endpoint}");
     }
     anstream::println!("certificate authority\n  {}", ca_file.display());
-    anstream::println!(
-        "service connection string\n  {}",
-        announcement.service_connection_string
-    );
+    anstream::println!("service connection string\n  {}", announcement.service_connection_string);
     if !announcement.devices.is_empty() {
         anstream::println!("device connection strings");
     }

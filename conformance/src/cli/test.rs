@@ -51,12 +51,7 @@ pub(super) struct HubOptions {
     #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP")]
     http: Option<Endpoint>,
     /// Connection string of a policy with all rights, such as iothubowner
-    #[arg(
-        long,
-        value_name = "S",
-        env = "TWINSPEC_CONNECTION_STRING",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
     connection_string: Option<ConnectionString>,
     /// Certificate authority of the hub, PEM [default: what this machine trusts]
     #[arg(long, value_name = "FILE", env = "TWINSPEC_CA")]
@@ -150,12 +145,7 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
         Some(path) => Trust::file(path),
     };
     let trust = trust.map_err(Trouble::usage)?;
-    Ok(Some(Parts {
-        mqtt: hub.mqtt.clone(),
-        http: hub.http.clone(),
-        credentials,
-        trust,
-    }))
+    Ok(Some(Parts { mqtt: hub.mqtt.clone(), http: hub.http.clone(), credentials, trust }))
 }
 
 fn check_scheme(
@@ -178,9 +168,8 @@ fn start(parts: Option<Parts>, profile: Profile, options: &RunOptions) -> Done {
     };
     let filter = Filter::parse(&options.filter);
     let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
-    let cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| filter.selects(group, case) && in_shard(case))
-        .collect();
+    let cases: Vec<Selected> =
+        case::all().filter(|(group, case)| filter.selects(group, case) && in_shard(case)).collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
@@ -210,9 +199,7 @@ async fn run_all(
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     // Names must not repeat when a run is repeated: they are drawn before the seed is set.
     let mut target = match parts {
-        None => Target::embedded(profile)
-            .await
-            .map_err(Trouble::environment)?,
+        None => Target::embedded(profile).await.map_err(Trouble::environment)?,
         Some(parts) => Target::foreign(parts, profile),
     };
     fastrand::seed(seed);
@@ -221,9 +208,7 @@ async fn run_all(
     target.keep_secrets = options.keep_secrets;
     let target = Arc::new(target);
     if !target.is_embedded() {
-        preflight::check(&target)
-            .await
-            .map_err(Trouble::environment)?;
+        preflight::check(&target).await.map_err(Trouble::environment)?;
     }
     let leftovers = Leftovers::default();
     let work = repeat(&target, options, known, seed, &cases, &leftovers);
@@ -233,11 +218,8 @@ async fn run_all(
     };
     // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
     let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    result.unwrap_or_else(|| {
-        Err(Trouble::environment(
-            "broken off; what was registered is removed",
-        ))
-    })
+    result
+        .unwrap_or_else(|| Err(Trouble::environment("broken off; what was registered is removed")))
 }
 
 async fn repeat(
@@ -281,19 +263,13 @@ async fn repeat(
 /// Prints the verdicts that differ between runs; `true` when there are any.
 fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> bool {
     let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
-    let different: Vec<_> = verdicts
-        .iter()
-        .filter(|(_, verdicts)| differs(verdicts))
-        .collect();
+    let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
     let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
     for (case, verdicts) in &different {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
         anstream::println!("differs: {case}: {}", names.join(", "));
     }
-    anstream::println!(
-        "{runs} runs, {} cases with differing verdicts",
-        different.len()
-    );
+    anstream::println!("{runs} runs, {} cases with differing verdicts", different.len());
     !different.is_empty()
 }
 

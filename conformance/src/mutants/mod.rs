@@ -66,36 +66,20 @@ pub async fn try_out(mutant: &Mutant) -> io::Result<Kill> {
     let mut target = Target::mutant(mutant.overlay, Profile::default()).await?;
     target.patience = PATIENCE;
     let names = |case: &case::Case| {
-        case.requirements
-            .iter()
-            .any(|requirement| mutant.requirements.contains(requirement))
+        case.requirements.iter().any(|requirement| mutant.requirements.contains(requirement))
     };
     let cases: Vec<Selected> = case::all().filter(|(_, case)| names(case)).collect();
-    let outcomes = run::run(
-        &Arc::new(target),
-        &cases,
-        JOBS,
-        &Leftovers::default(),
-        |_, _| {},
-    )
-    .await;
+    let outcomes =
+        run::run(&Arc::new(target), &cases, JOBS, &Leftovers::default(), |_, _| {}).await;
     let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant, outcome));
     let killed_by: BTreeSet<&'static str> = killers.map(|((_, case), _)| case.id).collect();
     let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let killed_by = killed_by.into_iter().collect();
-    Ok(Kill {
-        id: mutant.id,
-        requirements: mutant.requirements,
-        killed_by,
-        time_ms,
-    })
+    Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, time_ms })
 }
 
 /// Whether an outcome blames one of the mutant's requirements.
 fn sees(mutant: &Mutant, outcome: &Outcome) -> bool {
     let blames = |requirement: &String| mutant.requirements.contains(&requirement.as_str());
-    outcome
-        .findings
-        .iter()
-        .any(|finding| finding.requirement.as_ref().is_some_and(blames))
+    outcome.findings.iter().any(|finding| finding.requirement.as_ref().is_some_and(blames))
 }

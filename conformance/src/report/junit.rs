@@ -43,11 +43,7 @@ fn test_case(case: &CaseRecord) -> TestCase {
     let details = terminal::details(case);
     if case.verdict != Verdict::Pass {
         status.set_type(case.verdict.name());
-        status.set_message(
-            case.findings
-                .first()
-                .map_or("", |finding| finding.statement.as_str()),
-        );
+        status.set_message(case.findings.first().map_or("", |finding| finding.statement.as_str()));
         status.set_description(details.clone());
     }
     let mut test = TestCase::new(case.id.clone(), status);

@@ -129,14 +129,10 @@ impl Report {
         known: &KnownFailures,
         outcomes: Vec<(Selected, Outcome)>,
     ) -> Self {
-        let mut cases: Vec<CaseRecord> = outcomes
-            .into_iter()
-            .map(|(case, outcome)| record(known, case, outcome))
-            .collect();
-        let order: BTreeMap<&str, usize> = crate::case::all()
-            .enumerate()
-            .map(|(index, (_, case))| (case.id, index))
-            .collect();
+        let mut cases: Vec<CaseRecord> =
+            outcomes.into_iter().map(|(case, outcome)| record(known, case, outcome)).collect();
+        let order: BTreeMap<&str, usize> =
+            crate::case::all().enumerate().map(|(index, (_, case))| (case.id, index)).collect();
         cases.sort_by_key(|case| order.get(case.id.as_str()).copied());
         let mut summary = Summary::default();
         cases.iter().for_each(|case| summary.add(case.verdict));
@@ -214,19 +210,11 @@ fn record(known: &KnownFailures, (group, case): Selected, outcome: Outcome) -> C
         role: group.role.name().to_owned(),
         subject: group.subject.to_owned(),
         title: case.title.to_owned(),
-        requirements: case
-            .requirements
-            .iter()
-            .map(|id| (*id).to_owned())
-            .collect(),
+        requirements: case.requirements.iter().map(|id| (*id).to_owned()).collect(),
         verdict,
         known: reason.map(str::to_owned),
         duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         findings: outcome.findings,
-        trace: if outcome.verdict == Verdict::Pass {
-            Vec::new()
-        } else {
-            outcome.trace
-        },
+        trace: if outcome.verdict == Verdict::Pass { Vec::new() } else { outcome.trace },
     }
 }

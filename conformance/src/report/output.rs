@@ -24,9 +24,7 @@ impl FromStr for ReportFile {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = "expected json=PATH or junit=PATH";
-        let (format, path) = text
-            .split_once('=')
-            .ok_or_else(|| format!("no =, {allowed}"))?;
+        let (format, path) = text.split_once('=').ok_or_else(|| format!("no =, {allowed}"))?;
         let format = match format {
             "json" => Format::Json,
             "junit" => Format::Junit,
@@ -35,10 +33,7 @@ impl FromStr for ReportFile {
         if path.is_empty() {
             return Err(format!("the path is missing, {allowed}"));
         }
-        Ok(Self {
-            format,
-            path: PathBuf::from(path),
-        })
+        Ok(Self { format, path: PathBuf::from(path) })
     }
 }
 
@@ -53,10 +48,7 @@ impl ReportFile {
             Format::Junit => junit::render(report).map_err(io::Error::other)?,
         };
         std::fs::write(&self.path, text).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("report {}: {error}", self.path.display()),
-            )
+            io::Error::new(error.kind(), format!("report {}: {error}", self.path.display()))
         })
     }
 }

@@ -51,25 +51,13 @@ fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
         _ => finding.statement.clone(),
     };
     let until = finding.at.min(trace.len());
-    let around = trace
-        .get(until.saturating_sub(TRACE_LENGTH)..until)
-        .unwrap_or_default();
+    let around = trace.get(until.saturating_sub(TRACE_LENGTH)..until).unwrap_or_default();
     let mut lines = Vec::new();
-    lines.extend(
-        finding
-            .source
-            .iter()
-            .map(|source| ("source", source.clone())),
-    );
+    lines.extend(finding.source.iter().map(|source| ("source", source.clone())));
     lines.push(("allowed", finding.allowed.clone()));
     lines.push(("seen", finding.seen.clone()));
     let name = |index| if index == 0 { "trace" } else { "" };
-    lines.extend(
-        around
-            .iter()
-            .enumerate()
-            .map(|(index, r)| (name(index), event_line(r))),
-    );
+    lines.extend(around.iter().enumerate().map(|(index, r)| (name(index), event_line(r))));
     let _infallible = writeln!(text, "  {head}");
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
         let _infallible = writeln!(text, "    {name:<8} {value}");
@@ -92,11 +80,7 @@ fn event_line(record: &Record) -> String {
     let milliseconds = record.at_us / 1000;
     let cut: String = what.chars().take(LINE_LENGTH).collect();
     let more = if cut.len() < what.len() { "…" } else { "" };
-    format!(
-        "{milliseconds:>6} ms {} {}{more}",
-        record.actor,
-        cut.trim_end()
-    )
+    format!("{milliseconds:>6} ms {} {}{more}", record.actor, cut.trim_end())
 }
 
 fn message_line(message: &Message) -> String {
@@ -129,9 +113,8 @@ fn table(report: &Report) -> String {
     let mut rows: BTreeMap<(&str, usize), (String, Summary)> = BTreeMap::new();
     for case in &report.cases {
         let (position, title) = family_of(case);
-        let row = rows
-            .entry((&case.subject, position))
-            .or_insert_with(|| (title, Summary::default()));
+        let row =
+            rows.entry((&case.subject, position)).or_insert_with(|| (title, Summary::default()));
         row.1.add(case.verdict);
     }
     let shown: Vec<Verdict> = Verdict::ALL
@@ -142,10 +125,8 @@ fn table(report: &Report) -> String {
     let bold = Style::new().bold();
     let mut text = format!("{bold}{:<44}{}{bold:#}\n", "subject", names.concat());
     for ((subject, _), (title, summary)) in &rows {
-        let counts: Vec<String> = shown
-            .iter()
-            .map(|verdict| format!("{:>15}", summary.count(*verdict)))
-            .collect();
+        let counts: Vec<String> =
+            shown.iter().map(|verdict| format!("{:>15}", summary.count(*verdict))).collect();
         let name = format!("{subject}: {title}");
         let _infallible = writeln!(text, "{name:<44}{}", counts.concat());
     }
@@ -154,27 +135,18 @@ fn table(report: &Report) -> String {
 
 /// Place and title of the family that a case is mainly about.
 fn family_of(case: &CaseRecord) -> (usize, String) {
-    let first = case
-        .requirements
-        .first()
-        .map(String::as_str)
-        .unwrap_or_default();
+    let first = case.requirements.first().map(String::as_str).unwrap_or_default();
     let owns = |family: &requirement::Family| first.starts_with(&format!("{}-", family.family));
     let families = &requirement::FAMILIES;
     let position = families.iter().position(owns).unwrap_or(families.len());
-    let title = families
-        .get(position)
-        .map_or("other", |family| family.title.as_str());
+    let title = families.get(position).map_or("other", |family| family.title.as_str());
     (position, title.to_owned())
 }
 
 fn closing(report: &Report) -> String {
-    let counted = Verdict::ALL
-        .into_iter()
-        .filter(|verdict| report.summary.count(*verdict) > 0);
-    let counts: Vec<String> = counted
-        .map(|verdict| format!("{} {verdict}", report.summary.count(verdict)))
-        .collect();
+    let counted = Verdict::ALL.into_iter().filter(|verdict| report.summary.count(*verdict) > 0);
+    let counts: Vec<String> =
+        counted.map(|verdict| format!("{} {verdict}", report.summary.count(verdict))).collect();
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),

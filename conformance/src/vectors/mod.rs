@@ -42,36 +42,16 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
-    Family {
-        name: "sas-token",
-        answer: sas_token::answer,
-        inputs: sas_token::inputs,
-    },
-    Family {
-        name: "topic",
-        answer: topic::answer,
-        inputs: topic::inputs,
-    },
-    Family {
-        name: "twin-metadata",
-        answer: twin_metadata::answer,
-        inputs: twin_metadata::inputs,
-    },
+    Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
+    Family { name: "topic", answer: topic::answer, inputs: topic::inputs },
+    Family { name: "twin-metadata", answer: twin_metadata::answer, inputs: twin_metadata::inputs },
     Family {
         name: "twin-notification",
         answer: twin_notification::answer,
         inputs: twin_notification::inputs,
     },
-    Family {
-        name: "twin-patch",
-        answer: twin_patch::answer,
-        inputs: twin_patch::inputs,
-    },
-    Family {
-        name: "twin-replace",
-        answer: twin_replace::answer,
-        inputs: twin_replace::inputs,
-    },
+    Family { name: "twin-patch", answer: twin_patch::answer, inputs: twin_patch::inputs },
+    Family { name: "twin-replace", answer: twin_replace::answer, inputs: twin_replace::inputs },
     Family {
         name: "twin-validation",
         answer: twin_validation::answer,
@@ -104,10 +84,7 @@ struct Authored<'a> {
 /// # Errors
 /// Names the authored file that cannot be read.
 pub fn make(folder: &Path) -> io::Result<Vec<Made>> {
-    FAMILIES
-        .iter()
-        .map(|family| make_family(folder, family))
-        .collect()
+    FAMILIES.iter().map(|family| make_family(folder, family)).collect()
 }
 
 /// Writes the published files; nothing when the model contradicts an authored expectation.
@@ -116,10 +93,8 @@ pub fn make(folder: &Path) -> io::Result<Vec<Made>> {
 /// # Errors
 /// When a file cannot be written.
 pub fn write(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
-    let contradictions: Vec<String> = made
-        .iter()
-        .flat_map(|family| family.contradictions.clone())
-        .collect();
+    let contradictions: Vec<String> =
+        made.iter().flat_map(|family| family.contradictions.clone()).collect();
     if contradictions.is_empty() {
         for family in made {
             std::fs::write(published(folder, family.name), &family.text)?;
@@ -139,15 +114,10 @@ pub fn compare(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
         let path = published(folder, family.name);
         let text = read(&path)?;
         if text != family.text {
-            let same = text
-                .lines()
-                .zip(family.text.lines())
-                .take_while(|(old, new)| old == new);
+            let same = text.lines().zip(family.text.lines()).take_while(|(old, new)| old == new);
             let line = same.count() + 1;
             let path = path.display();
-            problems.push(format!(
-                "{path}: drift at line {line}; see twinspec vectors regen"
-            ));
+            problems.push(format!("{path}: drift at line {line}; see twinspec vectors regen"));
         }
     }
     Ok(problems)
@@ -163,14 +133,9 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn make_family(folder: &Path, family: &Family) -> io::Result<Made> {
-    let path = folder
-        .join("authored")
-        .join(format!("{}.json", family.name));
+    let path = folder.join("authored").join(format!("{}.json", family.name));
     let problem = |what: String| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {what}", path.display()),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
     };
     let source = read(&path)?;
     let authored: Authored<'_> =
@@ -207,9 +172,9 @@ fn contradiction(family: &Family, case: &Value) -> Option<String> {
     let expected = case.get("expect").unwrap_or(&Value::Null);
     match (family.answer)(case) {
         Ok(answer) if answer == *expected => None,
-        Ok(answer) => Some(format!(
-            "{id}: the authored expectation is {expected}, the model says {answer}"
-        )),
+        Ok(answer) => {
+            Some(format!("{id}: the authored expectation is {expected}, the model says {answer}"))
+        }
         Err(problem) => Some(format!("{id}: {problem}")),
     }
 }
@@ -217,11 +182,7 @@ fn contradiction(family: &Family, case: &Value) -> Option<String> {
 /// A generated case as text, indented like the authored ones.
 fn generated(family: &Family, number: usize, input: &Input) -> Result<String, String> {
     let case = Value::Object(
-        input
-            .members
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect(),
+        input.members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
     );
     let expect = (family.answer)(&case).map_err(|problem| format!("{}: {problem}", input.title))?;
     let head = [
@@ -230,19 +191,13 @@ fn generated(family: &Family, number: usize, input: &Input) -> Result<String, St
         ("requirements", Value::from(input.requirements.clone())),
         ("provenance", Value::from("generated")),
     ];
-    let members = head
-        .into_iter()
-        .chain(input.members.iter().cloned())
-        .chain([("expect", expect)]);
+    let members = head.into_iter().chain(input.members.iter().cloned()).chain([("expect", expect)]);
     let mut text = String::from("{");
     for (index, (name, value)) in members.enumerate() {
         let value = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
         let comma = if index == 0 { "" } else { "," };
-        let _infallible = write!(
-            text,
-            "{comma}\n      \"{name}\": {}",
-            value.replace('\n', "\n      ")
-        );
+        let _infallible =
+            write!(text, "{comma}\n      \"{name}\": {}", value.replace('\n', "\n      "));
     }
     text.push_str("\n    }");
     Ok(text)
@@ -255,14 +210,10 @@ fn member<'a>(case: &'a Value, name: &str) -> Result<&'a Value, String> {
 
 /// A text member.
 fn text<'a>(case: &'a Value, name: &str) -> Result<&'a str, String> {
-    member(case, name)?
-        .as_str()
-        .ok_or_else(|| format!("{name} is no string"))
+    member(case, name)?.as_str().ok_or_else(|| format!("{name} is no string"))
 }
 
 /// A number member.
 fn number(case: &Value, name: &str) -> Result<u64, String> {
-    member(case, name)?
-        .as_u64()
-        .ok_or_else(|| format!("{name} is no whole number"))
+    member(case, name)?.as_u64().ok_or_else(|| format!("{name} is no whole number"))
 }

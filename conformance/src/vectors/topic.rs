@@ -18,10 +18,7 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
 
 fn device_topic(topic: DeviceTopic) -> Result<Value, String> {
     Ok(match topic {
-        DeviceTopic::Telemetry {
-            identity,
-            properties,
-        } => json!({
+        DeviceTopic::Telemetry { identity, properties } => json!({
             "kind": "telemetry",
             "device": identity.device,
             "module": identity.module,
@@ -41,11 +38,7 @@ fn device_topic(topic: DeviceTopic) -> Result<Value, String> {
 
 fn hub_topic(topic: HubTopic) -> Value {
     match topic {
-        HubTopic::TwinResponse {
-            status,
-            rid,
-            version,
-        } => {
+        HubTopic::TwinResponse { status, rid, version } => {
             json!({ "kind": "twin-response", "status": status, "rid": rid, "version": version })
         }
         HubTopic::Desired { version } => json!({ "kind": "desired", "version": version }),
@@ -72,64 +65,37 @@ fn filter_meaning(filter: &Filter) -> Value {
 }
 
 fn pairs(properties: Properties) -> Vec<Value> {
-    properties
-        .into_iter()
-        .map(|(name, value)| json!([name, value]))
-        .collect()
+    properties.into_iter().map(|(name, value)| json!([name, value])).collect()
 }
 
 /// Every topic and filter that the model writes, read back.
 pub(super) fn inputs() -> Vec<Input> {
     let rid = "7f00-A".to_owned();
     let hub = [
-        HubTopic::TwinResponse {
-            status: 200,
-            rid: rid.clone(),
-            version: None,
-        },
-        HubTopic::TwinResponse {
-            status: 204,
-            rid: rid.clone(),
-            version: Some(12),
-        },
+        HubTopic::TwinResponse { status: 200, rid: rid.clone(), version: None },
+        HubTopic::TwinResponse { status: 204, rid: rid.clone(), version: Some(12) },
         HubTopic::Desired { version: 3 },
-        HubTopic::MethodRequest {
-            name: "open*valve".to_owned(),
-            rid: rid.clone(),
-        },
+        HubTopic::MethodRequest { name: "open*valve".to_owned(), rid: rid.clone() },
     ];
     let device = [
         DeviceTopic::TwinGet { rid: rid.clone() },
-        DeviceTopic::TwinPatch {
-            rid: Some(rid.clone()),
-            version: Some("4".to_owned()),
-        },
+        DeviceTopic::TwinPatch { rid: Some(rid.clone()), version: Some("4".to_owned()) },
         DeviceTopic::MethodResponse { status: -1, rid },
     ];
     let filters = [
         Filter::TwinResponse,
         Filter::Desired,
         Filter::Methods { name: None },
-        Filter::Methods {
-            name: Some("reboot".to_owned()),
-        },
-        Filter::DeviceBound {
-            device: "a(b)".to_owned(),
-        },
+        Filter::Methods { name: Some("reboot".to_owned()) },
+        Filter::DeviceBound { device: "a(b)".to_owned() },
     ];
     let input = |direction: &str, topic: String| Input {
         title: format!("The {direction} topic {topic} as it is written."),
         requirements: Vec::new(),
         members: vec![("direction", json!(direction)), ("topic", json!(topic))],
     };
-    let hub = hub
-        .iter()
-        .map(|topic| input("hub-to-device", topic.to_topic()));
-    let device = device
-        .iter()
-        .map(|topic| input("device-to-hub", topic.to_topic()));
-    let filters = filters
-        .iter()
-        .map(|filter| input("filter", filter.to_filter()));
+    let hub = hub.iter().map(|topic| input("hub-to-device", topic.to_topic()));
+    let device = device.iter().map(|topic| input("device-to-hub", topic.to_topic()));
+    let filters = filters.iter().map(|filter| input("filter", filter.to_filter()));
     hub.chain(device).chain(filters).collect()
 }

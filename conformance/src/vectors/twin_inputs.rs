@@ -21,10 +21,7 @@ pub(super) fn patch_values() -> Vec<(&'static str, Value)> {
         ("an array", json!([3])),
         ("an empty object", json!({})),
         ("an object", json!({ "x": 2, "w": true })),
-        (
-            "an object with nulls",
-            json!({ "x": null, "y": { "z": null } }),
-        ),
+        ("an object with nulls", json!({ "x": null, "y": { "z": null } })),
     ]
 }
 

@@ -12,13 +12,7 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let version = number(case, "version")?;
     while twin.desired.version() < version {
         let nothing = json!({});
-        let written = write(
-            &mut twin,
-            Name::Desired,
-            WriteMode::Patch,
-            &nothing,
-            start(),
-        );
+        let written = write(&mut twin, Name::Desired, WriteMode::Patch, &nothing, start());
         written.map_err(|refusal| refusal.to_string())?;
     }
     if twin.desired.version() != version {
@@ -37,13 +31,10 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
 /// Every stored value with every written one, for both operations.
 pub(super) fn inputs() -> Vec<Input> {
     let patch = |value| (value, "patch");
-    let patches = patch_values()
-        .into_iter()
-        .map(|(name, value)| (name, patch(alone(value))));
+    let patches = patch_values().into_iter().map(|(name, value)| (name, patch(alone(value))));
     let replace = |value| (value, "replace");
-    let replaces = replace_values()
-        .into_iter()
-        .map(|(name, value)| (name, replace(document(value))));
+    let replaces =
+        replace_values().into_iter().map(|(name, value)| (name, replace(document(value))));
     let mut inputs = Vec::new();
     for (name, (body, operation)) in patches.chain(replaces) {
         for (stored_name, stored) in stored_values() {

@@ -10,13 +10,7 @@ use super::{Input, member};
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let section = Name::read(case)?;
     let mut twin = stored(section, member(case, "stored")?)?;
-    match write(
-        &mut twin,
-        section,
-        WriteMode::Patch,
-        member(case, "patch")?,
-        start(),
-    ) {
+    match write(&mut twin, section, WriteMode::Patch, member(case, "patch")?, start()) {
         Ok(_) => Ok(json!({ "result": section.of(&twin).members() })),
         Err(refusal) => Err(format!("the patch is refused: {refusal}")),
     }
@@ -29,11 +23,7 @@ pub(super) fn inputs() -> Vec<Input> {
         for (stored_name, stored) in stored_values() {
             for (patch_name, patch) in patch_values() {
                 let (place, stored, patch) = if nested {
-                    (
-                        "One level down",
-                        alone(document(stored.clone())),
-                        alone(alone(patch)),
-                    )
+                    ("One level down", alone(document(stored.clone())), alone(alone(patch)))
                 } else {
                     ("At the top", document(stored.clone()), alone(patch))
                 };
@@ -41,10 +31,7 @@ pub(super) fn inputs() -> Vec<Input> {
                     title: format!("{place}, {patch_name} meets {stored_name}."),
                     requirements: vec!["HUB-MERGE-002", "HUB-MERGE-003"],
                     members: vec![
-                        (
-                            "section",
-                            json!(if nested { "reported" } else { "desired" }),
-                        ),
+                        ("section", json!(if nested { "reported" } else { "desired" })),
                         ("stored", stored),
                         ("patch", patch),
                     ],

@@ -10,18 +10,10 @@ use super::{Input, member};
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let section = Name::read(case)?;
     let mut twin = stored(section, member(case, "stored")?)?;
-    Ok(
-        match write(
-            &mut twin,
-            section,
-            WriteMode::Replace,
-            member(case, "body")?,
-            start(),
-        ) {
-            Ok(_) => json!({ "result": section.of(&twin).members() }),
-            Err(refusal) => json!({ "error": refused(&refusal) }),
-        },
-    )
+    Ok(match write(&mut twin, section, WriteMode::Replace, member(case, "body")?, start()) {
+        Ok(_) => json!({ "result": section.of(&twin).members() }),
+        Err(refusal) => json!({ "error": refused(&refusal) }),
+    })
 }
 
 /// Every stored value with every new one.

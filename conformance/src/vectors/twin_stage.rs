@@ -56,9 +56,7 @@ pub(super) fn write_text(
     let request = match section {
         Name::Reported => {
             let patch = json::parse(body.as_bytes())?;
-            return twin
-                .report(&patch, None, &limits, now)
-                .map(|_| Change::default());
+            return twin.report(&patch, None, &limits, now).map(|_| Change::default());
         }
         Name::Tags => format!("{{\"tags\":{body}}}"),
         Name::Desired => format!("{{\"properties\":{{\"desired\":{body}}}}}"),
@@ -81,10 +79,7 @@ pub(super) fn write(
 /// A twin whose section holds `stored`; untouched when there is nothing to store.
 pub(super) fn stored(section: Name, stored: &Value) -> Result<Twin, String> {
     let mut twin = Twin::new();
-    if stored
-        .as_object()
-        .is_some_and(|members| !members.is_empty())
-    {
+    if stored.as_object().is_some_and(|members| !members.is_empty()) {
         let written = write(&mut twin, section, WriteMode::Patch, stored, start());
         written.map_err(|refusal| format!("stored is refused: {refusal}"))?;
     }

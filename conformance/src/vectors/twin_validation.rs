@@ -42,11 +42,7 @@ fn filled(fill: &Value) -> Result<Value, String> {
     let length = usize::try_from(number(fill, "length")?).map_err(|error| error.to_string())?;
     let value = text(fill, "character")?.repeat(length);
     let member = |index| (format!("{prefix}{index}"), Value::from(value.clone()));
-    Ok(Value::Object(
-        (0..number(fill, "count")?)
-            .map(member)
-            .collect::<Map<_, _>>(),
-    ))
+    Ok(Value::Object((0..number(fill, "count")?).map(member).collect::<Map<_, _>>()))
 }
 
 /// `depth` objects below the section's root, a scalar at the end.
@@ -59,28 +55,15 @@ pub(super) fn inputs() -> Vec<Input> {
     let input = |title: String, requirement, section: &str, body: (&'static str, Value)| Input {
         title,
         requirements: vec![requirement],
-        members: vec![
-            ("section", json!(section)),
-            ("operation", json!("patch")),
-            body,
-        ],
+        members: vec![("section", json!(section)), ("operation", json!("patch")), body],
     };
     let mut inputs = Vec::new();
     for section in ["desired", "reported", "tags"] {
         for depth in [1, 9, 10, 11, 12, 40] {
             let title = format!("{depth} nested objects in {section}.");
-            inputs.push(input(
-                title,
-                "HUB-VALI-008",
-                section,
-                ("depth", json!(depth)),
-            ));
+            inputs.push(input(title, "HUB-VALI-008", section, ("depth", json!(depth))));
         }
-        for (name, key) in [
-            ("a full stop", "a.b"),
-            ("a dollar sign", "a$b"),
-            ("a space", "a b"),
-        ] {
+        for (name, key) in [("a full stop", "a.b"), ("a dollar sign", "a$b"), ("a space", "a b")] {
             let title = format!("A nested key with {name} in {section}.");
             let body = json!({ "outer": { key: 1 } });
             inputs.push(input(title, "HUB-VALI-001", section, ("body", body)));

@@ -10,10 +10,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use twinspec_model::auth::Certificate;
 use twinspec_model::error::{ErrorCode, Refusal};
 use twinspec_model::wire::body::flat_error;
 
 use super::shared::Shared;
+use super::websocket;
 use crate::device::Stream;
 
 /// The largest request body the hub reads, in bytes.
@@ -25,12 +27,25 @@ const HEAD_WAIT: Duration = Duration::from_secs(30);
 /// How long a client may take to send the body of a request.
 const BODY_WAIT: Duration = Duration::from_secs(60);
 
-pub(super) async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+pub(super) async fn serve(
+    stream: impl Stream + 'static,
+    certificate: Option<Certificate>,
+    shared: Arc<Shared>,
+) {
+    let service = service_fn(move |request| {
+        let (certificate, shared) = (certificate.clone(), Arc::clone(&shared));
+        async move {
+            if websocket::is_upgrade(&request) {
+                return Ok::<_, Infallible>(websocket::upgrade(request, certificate, shared));
+            }
+            Ok(answer(request, shared).await)
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     // A client that breaks off or sends no HTTP ends its own connection and nothing else.
     let _ended = connection.await;
 }
@@ -38,35 +53,26 @@ pub(super) async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
 async fn answer(
     request: http::Request<Incoming>,
     shared: Arc<Shared>,
-) -> Result<http::Response<Full<Bytes>>, Infallible> {
+) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
     let response = match body {
-        Ok(Ok(body)) => shared
-            .ask(http::Request::from_parts(parts, body.to_bytes()))
-            .await
-            .ok(),
+        Ok(Ok(body)) => shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok(),
         Ok(Err(_)) | Err(_) => None,
     };
-    Ok(response
-        .unwrap_or_else(|| too_large(&shared))
-        .map(Full::new))
+    response.unwrap_or_else(|| too_large(&shared)).map(Full::new)
 }
 
 /// The answer to a body that is too large or never arrives whole.
 fn too_large(shared: &Shared) -> http::Response<Bytes> {
     let code = ErrorCode::GenericRequestEntityTooLarge;
-    let refusal = Refusal::new(
-        code,
-        format!("The body is incomplete or larger than {BODY_MAX} bytes"),
-    );
+    let refusal =
+        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
     let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
     response.headers_mut().insert("iothub-errorcode", name);
     response

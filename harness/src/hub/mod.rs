@@ -1,9 +1,12 @@
 //! The reference hub on real sockets: read, decode, let the model handle, write.
 
+mod control;
+mod events;
 mod http;
 mod mqtt;
 mod overlay;
 mod shared;
+mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,13 +47,17 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// HTTP over TLS.
     pub https: Option<SocketAddr>,
+    /// The control interface, in plain HTTP without credentials: for test benches.
+    pub control: Option<SocketAddr>,
+    /// Authorities whose device certificates are trusted, PEM.
+    pub device_authorities: Option<String>,
 }
 
 /// A running reference hub; it stops when dropped.
 pub struct ReferenceHub {
     shared: Arc<Shared>,
     addresses: Listen,
-    authority: Authority,
+    authority: Arc<Authority>,
     /// Dropping the set ends every listener, connection and timer.
     _tasks: JoinSet<()>,
 }
@@ -59,6 +66,7 @@ pub struct ReferenceHub {
 enum Service {
     Mqtt,
     Http,
+    Control,
 }
 
 impl ReferenceHub {
@@ -80,12 +88,12 @@ impl ReferenceHub {
         listen: &Listen,
         clock: Clock,
     ) -> io::Result<Self> {
-        let authority = Authority::new(&config.hostname)?;
-        let acceptor = TlsAcceptor::from(authority.server_config());
+        let authorities = listen.device_authorities.as_deref();
+        let authority = Arc::new(Authority::new(&config.hostname, authorities)?);
         let shared = Arc::new(Shared::new(Hub::new(config), overlay, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));
-        let mut bind = async |address: Option<SocketAddr>, service, acceptor| {
+        let mut bind = async |address: Option<SocketAddr>, service, tls: bool| {
             let Some(address) = address else {
                 return Ok(None);
             };
@@ -94,21 +102,19 @@ impl ReferenceHub {
             };
             let listener = TcpListener::bind(address).await.map_err(named)?;
             let bound = listener.local_addr()?;
-            tasks.spawn(accept(listener, service, acceptor, Arc::clone(&shared)));
+            let authority = tls.then(|| Arc::clone(&authority));
+            tasks.spawn(accept(listener, service, authority, Arc::clone(&shared)));
             Ok::<_, io::Error>(Some(bound))
         };
         let addresses = Listen {
-            mqtt: bind(listen.mqtt, Service::Mqtt, None).await?,
-            mqtts: bind(listen.mqtts, Service::Mqtt, Some(acceptor.clone())).await?,
-            http: bind(listen.http, Service::Http, None).await?,
-            https: bind(listen.https, Service::Http, Some(acceptor)).await?,
+            mqtt: bind(listen.mqtt, Service::Mqtt, false).await?,
+            mqtts: bind(listen.mqtts, Service::Mqtt, true).await?,
+            http: bind(listen.http, Service::Http, false).await?,
+            https: bind(listen.https, Service::Http, true).await?,
+            control: bind(listen.control, Service::Control, false).await?,
+            device_authorities: listen.device_authorities.clone(),
         };
-        Ok(Self {
-            shared,
-            addresses,
-            authority,
-            _tasks: tasks,
-        })
+        Ok(Self { shared, addresses, authority, _tasks: tasks })
     }
 
     /// The addresses that were bound.
@@ -156,10 +162,7 @@ impl ReferenceHub {
             .map_err(|error| refused(error.to_string()))?;
         let response = self.shared.ask(request).await.map_err(io::Error::other)?;
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-        match body
-            .pointer("/authentication/symmetricKey/primaryKey")
-            .and_then(Value::as_str)
-        {
+        match body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str) {
             Some(key) => Ok(key.to_owned()),
             None => Err(refused(body.to_string())),
         }
@@ -175,7 +178,7 @@ impl ReferenceHub {
 async fn accept(
     listener: TcpListener,
     service: Service,
-    acceptor: Option<TlsAcceptor>,
+    authority: Option<Arc<Authority>>,
     shared: Arc<Shared>,
 ) {
     let mut connections = JoinSet::new();
@@ -183,8 +186,8 @@ async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, _)) => {
-                    let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-                    connections.spawn(serve(tcp, service, acceptor, shared));
+                    let (authority, shared) = (authority.clone(), Arc::clone(&shared));
+                    connections.spawn(serve(tcp, service, authority, shared));
                 }
                 // Out of descriptors, say: give others time to close theirs.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -197,20 +200,28 @@ async fn accept(
 async fn serve(
     tcp: TcpStream,
     service: Service,
-    acceptor: Option<TlsAcceptor>,
+    authority: Option<Arc<Authority>>,
     shared: Arc<Shared>,
 ) {
     let _latency_only_if_this_fails = tcp.set_nodelay(true);
-    let stream: Box<dyn Stream> = match acceptor {
+    let mut certificate = None;
+    let stream: Box<dyn Stream> = match authority {
         None => Box::new(tcp),
-        Some(acceptor) => match timeout(HANDSHAKE_WAIT, acceptor.accept(tcp)).await {
-            Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(_)) | Err(_) => return,
-        },
+        Some(authority) => {
+            let acceptor = TlsAcceptor::from(authority.server_config());
+            match timeout(HANDSHAKE_WAIT, acceptor.accept(tcp)).await {
+                Ok(Ok(stream)) => {
+                    certificate = authority.certificate(stream.get_ref().1.peer_certificates());
+                    Box::new(stream)
+                }
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
     };
     match service {
-        Service::Mqtt => mqtt::serve(stream, &shared).await,
-        Service::Http => http::serve(stream, shared).await,
+        Service::Mqtt => mqtt::serve(stream, certificate, &shared).await,
+        Service::Http => http::serve(stream, certificate, shared).await,
+        Service::Control => control::serve(stream, shared).await,
     }
 }
 

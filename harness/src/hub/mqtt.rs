@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use twinspec_model::auth::Certificate;
 use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::mqtt;
 
@@ -13,8 +14,12 @@ use crate::device::Stream;
 /// The largest packet the hub reads: a 256 KB message plus its topic (HUB-TELE-006).
 const PACKET_MAX: usize = 256 * 1024 + 16 * 1024;
 
-pub(super) async fn serve(mut stream: impl Stream, shared: &Shared) {
-    let (id, link) = shared.open_link();
+pub(super) async fn serve(
+    mut stream: impl Stream,
+    certificate: Option<Certificate>,
+    shared: &Shared,
+) {
+    let (id, link) = shared.open_link(certificate);
     // However the connection ends, the model is told once below.
     let _ended = converse(&mut stream, shared, id, &link).await;
     shared.close_link(id);

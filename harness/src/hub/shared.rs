@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, oneshot};
+use twinspec_model::auth::Certificate;
+use twinspec_model::error::Refusal;
 use twinspec_model::hub::{ConnectionId, ExchangeId, Hub, Input, Output};
+use twinspec_model::message::DeviceBound;
 use twinspec_model::time::Time;
 
+use super::events::{EventLog, EventPage};
 use super::overlay::Overlay;
 use crate::clock::Clock;
 
@@ -29,6 +33,7 @@ struct State {
     exchanges: HashMap<ExchangeId, oneshot::Sender<http::Response<Bytes>>>,
     next_id: u64,
     awaited: Option<Time>,
+    log: EventLog,
 }
 
 /// The way out to one MQTT connection.
@@ -64,12 +69,9 @@ impl Shared {
             exchanges: HashMap::new(),
             next_id: 0,
             awaited: None,
+            log: EventLog::default(),
         };
-        Self {
-            clock,
-            nearer_deadline: Notify::new(),
-            state: Mutex::new(state),
-        }
+        Self { clock, nearer_deadline: Notify::new(), state: Mutex::new(state) }
     }
 
     pub(super) fn with_hub<T>(&self, look: impl FnOnce(&Hub) -> T) -> T {
@@ -83,9 +85,7 @@ impl Shared {
             for input in state.overlay.input(input) {
                 for output in state.hub.handle(self.clock.now(), input) {
                     let outputs = state.overlay.output(output);
-                    outputs
-                        .into_iter()
-                        .for_each(|output| state.carry_out(output));
+                    outputs.into_iter().for_each(|output| state.carry_out(output));
                 }
             }
         }
@@ -95,13 +95,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn open_link(&self) -> (ConnectionId, Arc<Link>) {
+    pub(super) fn open_link(&self, certificate: Option<Certificate>) -> (ConnectionId, Arc<Link>) {
         let link = Arc::new(Link::default());
         let mut state = lock(&self.state);
         let id = ConnectionId(state.new_id());
         state.links.insert(id, Arc::clone(&link));
         drop(state);
-        self.handle([Input::Opened(id)]);
+        self.handle([Input::Opened(id, certificate)]);
         (id, link)
     }
 
@@ -124,13 +124,32 @@ impl Shared {
         receiver
     }
 
+    /// Injects a cloud-to-device message.
+    pub(super) fn send_to_device(&self, device: &str, message: DeviceBound) -> Result<(), Refusal> {
+        let mut state = lock(&self.state);
+        let outputs = state.hub.send_to_device(self.clock.now(), device, message)?;
+        for output in outputs {
+            let outputs = state.overlay.output(output);
+            outputs.into_iter().for_each(|output| state.carry_out(output));
+        }
+        Ok(())
+    }
+
+    /// The events after the number `after`, of one device or of all.
+    pub(super) fn events(&self, after: u64, device: Option<&str>) -> EventPage {
+        lock(&self.state).log.page(after, device)
+    }
+
+    /// Told when an event happens.
+    pub(super) fn event_bell(&self) -> Arc<Notify> {
+        lock(&self.state).log.bell()
+    }
+
     /// How long until the model needs a tick.
     pub(super) fn until_deadline(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         state.awaited = state.hub.next_deadline();
-        state
-            .awaited
-            .map(|deadline| deadline.since(self.clock.now()))
+        state.awaited.map(|deadline| deadline.since(self.clock.now()))
     }
 }
 
@@ -166,6 +185,7 @@ impl State {
                     drop(answer.send(response));
                 }
             }
+            Output::Event(event) => self.log.push(&event),
         }
     }
 }

@@ -20,6 +20,10 @@ pub struct HubConfig {
     pub twin_limits: TwinLimits,
     /// What is throttled.
     pub throttles: Throttles,
+    /// Whether telemetry, twin changes, lifecycle and connection state are told as events.
+    pub events: bool,
+    /// Whether the fault commands of SDK end-to-end tests are obeyed.
+    pub fault_injection: bool,
 }
 
 /// Limits that the service documents for connections and sessions.
@@ -42,6 +46,8 @@ pub struct Throttles {
     pub twin_reads: Option<ThrottleRule>,
     /// Twin updates by devices and back ends.
     pub twin_updates: Option<ThrottleRule>,
+    /// Identity registry calls.
+    pub registry: Option<ThrottleRule>,
 }
 
 impl HubConfig {
@@ -54,6 +60,8 @@ impl HubConfig {
             limits: HubLimits::default(),
             twin_limits: TwinLimits::default(),
             throttles: Throttles::default(),
+            events: false,
+            fault_injection: true,
         }
     }
 

@@ -25,14 +25,7 @@ impl Entropy {
     pub(super) fn guid(&mut self) -> String {
         let hex = self.hex();
         let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        [
-            part(0, 8),
-            part(8, 12),
-            part(12, 16),
-            part(16, 20),
-            part(20, 32),
-        ]
-        .join("-")
+        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
     }
 
     /// A number never handed out before.
@@ -42,18 +35,11 @@ impl Entropy {
     }
 
     fn hex(&mut self) -> String {
-        self.draw()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.draw().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn draw(&mut self) -> [u8; 32] {
         let serial = self.serial();
-        Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(serial.to_be_bytes())
-            .finalize()
-            .into()
+        Sha256::new().chain_update(self.seed).chain_update(serial.to_be_bytes()).finalize().into()
     }
 }

@@ -4,8 +4,12 @@
 //! to call it with [`Input::Tick`]. The same value backs the reference hub, the in-memory tests
 //! and the oracle. It never blocks, sleeps, draws or panics.
 
+mod bulk;
 mod config;
+mod device;
 mod entropy;
+mod events;
+mod message;
 mod registry;
 mod service;
 mod session;
@@ -18,14 +22,16 @@ use bytes::Bytes;
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
 
-use crate::auth::Policy;
+use crate::auth::{Certificate, Policy};
+use crate::event::Event;
 use crate::identity::Identity;
+use crate::message::Mailbox;
 use crate::registry::Record;
 use crate::session::Session;
 use crate::throttle::Throttle;
 use crate::time::Time;
 use crate::twin::Twin;
-use crate::wire::mqtt::{Malformed, Packet};
+use crate::wire::mqtt::{Malformed, Packet, Will};
 
 /// Names one MQTT connection of the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,8 +44,8 @@ pub struct ExchangeId(pub u64);
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A client opened a connection for MQTT.
-    Opened(ConnectionId),
+    /// A client opened a connection for MQTT, with the certificate it showed.
+    Opened(ConnectionId, Option<Certificate>),
     /// A packet arrived.
     Packet(ConnectionId, Packet),
     /// Bytes arrived that are no MQTT packet.
@@ -61,6 +67,8 @@ pub enum Output {
     Close(ConnectionId),
     /// Answer an HTTP request.
     Respond(ExchangeId, http::Response<Bytes>),
+    /// Tell whoever listens to events.
+    Event(Event),
 }
 
 /// The hub's whole state.
@@ -75,6 +83,9 @@ pub struct Hub {
     deadlines: BTreeSet<(Time, ConnectionId)>,
     twin_reads: Option<Throttle>,
     twin_updates: Option<Throttle>,
+    registry_calls: Option<Throttle>,
+    /// Counts connection-state events.
+    connection_events: u64,
 }
 
 /// One registered identity with all that hangs on it.
@@ -87,6 +98,11 @@ struct Entity {
     /// Kept while the identity connects with clean session 0.
     session: Option<Session>,
     connection: Option<ConnectionId>,
+    mailbox: Mailbox,
+    /// Until when a fault command throttles the identity.
+    throttled_until: Option<Time>,
+    /// Until when a fault command keeps the identity out.
+    refused_until: Option<Time>,
 }
 
 /// One open MQTT connection.
@@ -100,6 +116,12 @@ struct Connection {
     last_packet: Time,
     /// When the credentials end, grace included.
     credentials_end: Option<Time>,
+    /// When a fault command cuts the connection.
+    cut_at: Option<Time>,
+    /// Published when the connection breaks.
+    will: Option<Will>,
+    /// What the client showed in the TLS handshake.
+    certificate: Option<Certificate>,
 }
 
 impl Hub {
@@ -117,6 +139,8 @@ impl Hub {
             deadlines: BTreeSet::new(),
             twin_reads: None,
             twin_updates: None,
+            registry_calls: None,
+            connection_events: 0,
         }
     }
 
@@ -124,15 +148,18 @@ impl Hub {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
         match input {
-            Input::Opened(id) => self.opened(now, id),
+            Input::Opened(id, certificate) => self.opened(now, id, certificate),
             Input::Packet(id, packet) => self.packet(now, id, packet, &mut outputs),
             Input::Malformed(id, _) => self.close(now, id, &mut outputs),
-            Input::Closed(id) => self.forget(now, id),
+            Input::Closed(id) => self.forget(now, id, &mut outputs),
             Input::Request(id, request) => {
                 let response = self.request(now, request, &mut outputs);
                 outputs.push(Output::Respond(id, response));
             }
             Input::Tick => self.tick(now, &mut outputs),
+        }
+        if !self.config.events {
+            outputs.retain(|output| !matches!(output, Output::Event(_)));
         }
         outputs
     }

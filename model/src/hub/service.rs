@@ -1,13 +1,16 @@
 //! HTTP conventions of the service API: authorization, versions, headers, errors (hub-http.md).
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use super::device::lock_of;
+use super::twin::take;
 use super::{Hub, Output};
 use crate::auth::{Permission, SasToken};
 use crate::error::{ErrorCode, Refusal};
+use crate::identity::Identity;
 use crate::time::Time;
 use crate::twin::WriteMode;
 use crate::wire::body::flat_error;
@@ -21,17 +24,36 @@ const API_VERSIONS: (&str, &str) = ("2016-11-14", "2024-03-31");
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
+    /// The body when it is no JSON.
+    pub(super) bytes: Bytes,
     /// Without quotes.
     pub(super) etag: Option<String>,
+    /// Further headers.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
     pub(super) fn ok(body: Value) -> Self {
+        Self { body: Some(body), ..Self::no_content() }.with_status(StatusCode::OK)
+    }
+
+    /// 200 with an entity and its etag.
+    pub(super) fn entity(body: Value, etag: String) -> Self {
+        Self { etag: Some(etag), ..Self::ok(body) }
+    }
+
+    pub(super) fn no_content() -> Self {
         Self {
-            status: StatusCode::OK,
-            body: Some(body),
+            status: StatusCode::NO_CONTENT,
+            body: None,
+            bytes: Bytes::new(),
             etag: None,
+            headers: Vec::new(),
         }
+    }
+
+    fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 }
 
@@ -51,9 +73,7 @@ impl IfMatch {
             return Self::Absent;
         };
         let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
-        let inner = text
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
+        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         match (text.as_str(), inner) {
             ("*", _) | (_, Some("*")) => Self::Any,
             (_, Some(etag)) => Self::Quoted(etag.to_owned()),
@@ -72,17 +92,13 @@ impl Hub {
         let request_id = self.entropy.guid();
         let result = self.dispatch(now, &request, outputs);
         let (mut response, error) = match result {
-            Ok(reply) => (response(&reply), None),
+            Ok(reply) => (response(reply), None),
             Err(refusal) => {
                 let body = flat_error(&refusal, &request_id, now);
                 let status = StatusCode::from_u16(refusal.code.status())
                     .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let reply = Reply {
-                    status,
-                    body: Some(body),
-                    etag: None,
-                };
-                (response(&reply), Some(refusal.code.name()))
+                let reply = Reply::ok(body).with_status(status);
+                (response(reply), Some(refusal.code.name()))
             }
         };
         let headers = response.headers_mut();
@@ -103,17 +119,39 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         let uri = request.uri();
         let call = Call::parse(request.method(), uri.path());
-        self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?;
+        match call.as_ref().ok().and_then(by_device) {
+            Some(identity) => self.authorize_device(now, identity, request.headers())?,
+            None => self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?,
+        }
         let query = percent::decode_pairs(uri.query().unwrap_or_default()).unwrap_or_default();
         let parameter = |name: &str| {
             let found = query.iter().find(|(key, _)| key == name);
             found.and_then(|(_, value)| value.as_deref())
         };
         check_api_version(parameter("api-version"))?;
-        let if_match = IfMatch::read(request.headers());
-        let body = request.body();
-        match call? {
-            Call::IdentityList => Ok(self.list_devices(parameter("top"))),
+        let call = call?;
+        if matches!(permission(&call), Permission::RegistryRead | Permission::RegistryWrite) {
+            take(self.config.throttles.registry, &mut self.registry_calls, now)?;
+        }
+        self.carry_out(now, call, request, parameter("top"), outputs)
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Time,
+        call: Call,
+        request: &http::Request<Bytes>,
+        top: Option<&str>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Reply, Refusal> {
+        let (headers, body) = (request.headers(), request.body());
+        let if_match = IfMatch::read(headers);
+        match call {
+            Call::IdentityList => Ok(self.list_devices(top)),
+            Call::Bulk => self.bulk(now, body, outputs),
+            Call::DeviceStatistics => Ok(self.device_statistics()),
+            Call::ServiceStatistics => Ok(self.service_statistics()),
+            Call::MessagePurge { device } => self.purge_messages(&device),
             Call::ModuleList { device } => self.list_modules(&device),
             Call::IdentityRead(identity) => self.read_identity(&identity),
             Call::IdentityWrite(identity) => {
@@ -129,6 +167,13 @@ impl Hub {
             Call::TwinReplace(identity) => {
                 self.write_twin(now, WriteMode::Replace, &identity, &if_match, body, outputs)
             }
+            Call::TelemetryPost(identity) => {
+                self.post_telemetry(now, &identity, headers, body, outputs)
+            }
+            Call::MessageReceive(identity) => self.receive_message(now, &identity),
+            Call::MessageSettle { identity, lock, put_back } => {
+                self.settle_message(&identity, lock_of(&lock, headers), put_back)
+            }
         }
     }
 
@@ -140,9 +185,7 @@ impl Hub {
         call: Option<&Call>,
     ) -> Result<(), Refusal> {
         let refuse = |why: String| Refusal::new(ErrorCode::IotHubUnauthorizedAccess, why);
-        let header = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let header = header.ok_or_else(|| refuse("Authorization header missing".to_owned()))?;
         let token = SasToken::parse(header).map_err(|error| refuse(error.to_string()))?;
         let name = token.policy.as_deref().unwrap_or_default();
@@ -152,9 +195,7 @@ impl Hub {
         };
         let keys = [policy.primary_key.as_str(), policy.secondary_key.as_str()];
         let resource = format!("{}{path}", self.config.hostname);
-        token
-            .verify(&keys, &resource, now)
-            .map_err(|error| refuse(error.to_string()))?;
+        token.verify(&keys, &resource, now).map_err(|error| refuse(error.to_string()))?;
         if call.is_none() || policy.permissions.contains(&permission) {
             return Ok(());
         }
@@ -164,54 +205,59 @@ impl Hub {
     }
 }
 
+/// The device that makes a call on its own behalf.
+fn by_device(call: &Call) -> Option<&Identity> {
+    match call {
+        Call::TelemetryPost(identity)
+        | Call::MessageReceive(identity)
+        | Call::MessageSettle { identity, .. } => Some(identity),
+        _ => None,
+    }
+}
+
 /// The right a call needs (hub-auth.md § 3).
 fn permission(call: &Call) -> Permission {
     match call {
-        Call::IdentityList | Call::ModuleList { .. } | Call::IdentityRead(_) => {
-            Permission::RegistryRead
+        Call::IdentityList
+        | Call::ModuleList { .. }
+        | Call::IdentityRead(_)
+        | Call::DeviceStatistics
+        | Call::ServiceStatistics => Permission::RegistryRead,
+        Call::IdentityWrite(_) | Call::IdentityDelete(_) | Call::Bulk => Permission::RegistryWrite,
+        Call::TwinRead(_)
+        | Call::TwinPatch(_)
+        | Call::TwinReplace(_)
+        | Call::MessagePurge { .. } => Permission::ServiceConnect,
+        Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
+            Permission::DeviceConnect
         }
-        Call::IdentityWrite(_) | Call::IdentityDelete(_) => Permission::RegistryWrite,
-        Call::TwinRead(_) | Call::TwinPatch(_) | Call::TwinReplace(_) => Permission::ServiceConnect,
     }
 }
 
 fn check_api_version(version: Option<&str>) -> Result<(), Refusal> {
-    let refuse = || {
-        Err(Refusal::new(
-            ErrorCode::InvalidProtocolVersion,
-            "BadRequest",
-        ))
-    };
+    let refuse = || Err(Refusal::new(ErrorCode::InvalidProtocolVersion, "BadRequest"));
     let Some(version) = version else {
         return refuse();
     };
     let date = version.strip_suffix("-preview").unwrap_or(version);
     let is_date = Time::parse(&format!("{date}T00:00:00Z")).is_some();
-    if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) {
-        Ok(())
-    } else {
-        refuse()
-    }
+    if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) { Ok(()) } else { refuse() }
 }
 
-fn response(reply: &Reply) -> http::Response<Bytes> {
-    let body = reply
-        .body
-        .as_ref()
-        .map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+fn response(reply: Reply) -> http::Response<Bytes> {
+    let is_json = reply.body.is_some();
+    let body = reply.body.map_or(reply.bytes, |body| Bytes::from(body.to_string()));
     let mut response = http::Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
-    if reply.body.is_some() {
+    if is_json {
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         headers.insert(CONTENT_TYPE, json);
     }
-    let etag = reply
-        .etag
-        .as_ref()
-        .map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
+    let etag = reply.etag.as_ref().map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
     if let Some(Ok(etag)) = etag {
         headers.insert(ETAG, etag);
     }
+    headers.extend(reply.headers);
     response
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Connection, ConnectionId, Hub, Output};
-use crate::auth::{Permission, SasToken, same_host};
+use super::{Connection, ConnectionId, Entity, Hub, Output};
+use crate::auth::{Certificate, Permission, SasError, SasToken, same_host};
 use crate::identity::Identity;
 use crate::session::Session;
 use crate::time::Time;
@@ -14,7 +14,7 @@ use crate::wire::topic::{DeviceTopic, Filter};
 use crate::wire::username::UserName;
 
 impl Hub {
-    pub(super) fn opened(&mut self, now: Time, id: ConnectionId) {
+    pub(super) fn opened(&mut self, now: Time, id: ConnectionId, certificate: Option<Certificate>) {
         let idle_max = self.config.limits.connect_wait;
         let connection = Connection {
             peer: None,
@@ -22,6 +22,9 @@ impl Hub {
             idle_max,
             last_packet: now,
             credentials_end: None,
+            cut_at: None,
+            will: None,
+            certificate,
         };
         self.connections.insert(id, connection);
         self.deadlines.insert((now.after(idle_max), id));
@@ -48,18 +51,23 @@ impl Hub {
                 self.subscribe(now, id, &peer, &subscribe, outputs);
             }
             (Some(peer), Packet::Unsubscribe(unsubscribe)) => {
-                let filters = unsubscribe
-                    .filters
-                    .iter()
-                    .filter_map(|text| Filter::parse(text));
+                let filters = unsubscribe.filters.iter().filter_map(|text| Filter::parse(text));
                 if let Some(session) = self.session(&peer) {
                     filters.for_each(|filter| session.unsubscribe(&filter));
                 }
                 outputs.push(Output::Send(id, Packet::UnsubAck(unsubscribe.id)));
             }
-            (Some(_), Packet::PubAck(_)) => {}
-            // A first packet other than CONNECT, a second CONNECT (HUB-CONN-018), DISCONNECT, and
-            // packets that only a server sends or that belong to QoS 2.
+            (Some(peer), Packet::PubAck(packet_id)) => {
+                if let Some(entity) = self.entities.get_mut(&peer) {
+                    entity.mailbox.acknowledge(packet_id);
+                }
+            }
+            (Some(_), Packet::Disconnect) => {
+                connection.will = None;
+                self.close(now, id, outputs);
+            }
+            // A first packet other than CONNECT, a second CONNECT (HUB-CONN-018), and packets
+            // that only a server sends or that belong to QoS 2.
             (None | Some(_), _) => self.close(now, id, outputs),
         }
     }
@@ -74,13 +82,9 @@ impl Hub {
         if connect.level != 4 {
             return self.refuse(now, id, ConnectCode::UnacceptableProtocolVersion, outputs);
         }
-        let Some(admission) = self.admit(now, connect) else {
+        let Some(Admission { user_name, credentials_end }) = self.admit(now, id, connect) else {
             return self.refuse(now, id, ConnectCode::NotAuthorized, outputs);
         };
-        let Admission {
-            user_name,
-            credentials_end,
-        } = admission;
         let peer = user_name.identity;
         self.take_over(now, &peer, outputs);
         let idle_max = self.config.limits.idle_max;
@@ -88,78 +92,79 @@ impl Hub {
             0 => idle_max,
             seconds => Duration::from_millis(u64::from(seconds) * 1500).min(idle_max),
         };
-        let Some(entity) = self.entities.get_mut(&peer) else {
+        let (Some(entity), Some(connection)) =
+            (self.entities.get_mut(&peer), self.connections.get_mut(&id))
+        else {
             return;
         };
-        if connect.clean_session {
-            entity.session = None;
-        }
-        let session_present = entity.session.is_some();
-        entity.session.get_or_insert_default();
+        connection.peer = Some(peer.clone());
+        connection.clean_session = connect.clean_session;
+        connection.idle_max = idle_max;
+        connection.credentials_end = credentials_end;
+        connection.will.clone_from(&connect.will);
+        self.deadlines.insert((connection.deadline(), id));
+        let session_present = entity.begin_session(connect.clean_session);
         entity.model_id = user_name.model_id.unwrap_or_default();
         entity.connection = Some(id);
         entity.record.connected = true;
         entity.record.connection_updated = Some(now);
         entity.record.last_activity = Some(now);
-        let connection = Connection {
-            peer: Some(peer),
-            clean_session: connect.clean_session,
-            idle_max,
-            last_packet: now,
-            credentials_end,
-        };
-        self.deadlines.insert((connection.deadline(), id));
-        self.connections.insert(id, connection);
-        let answer = ConnAck {
-            session_present,
-            code: ConnectCode::Accepted,
-        };
+        let answer = ConnAck { session_present, code: ConnectCode::Accepted };
         outputs.push(Output::Send(id, Packet::ConnAck(answer)));
+        entity.resend(outputs);
+        entity.deliver(now, outputs);
+        self.tell_connection_state(now, &peer, true, outputs);
     }
 
     /// Decides whether a CONNECT is let in, and until when.
-    fn admit(&self, now: Time, connect: &Connect) -> Option<Admission> {
+    fn admit(&self, now: Time, id: ConnectionId, connect: &Connect) -> Option<Admission> {
         let user_name = UserName::parse(connect.user_name.as_deref()?)?;
         let peer = &user_name.identity;
         let device = Identity::device(&peer.device);
-        let enabled = self
-            .entities
-            .get(&device)
-            .is_some_and(|e| e.record.settings.enabled);
-        let will_is_own = connect
-            .will
-            .as_ref()
-            .is_none_or(|will| is_own_telemetry(peer, will));
+        let enabled = self.entities.get(&device).is_some_and(|e| e.record.settings.enabled);
+        let entity = self.entities.get(peer)?;
+        let kept_out = entity.refused_until.is_some_and(|until| now < until);
+        let will_is_own = connect.will.as_ref().is_none_or(|will| is_own_telemetry(peer, will));
         if connect.client_id != peer.to_string()
             || !same_host(&user_name.host, &self.config.hostname)
             || !enabled
+            || kept_out
             || !will_is_own
         {
             return None;
         }
-        let password = std::str::from_utf8(connect.password.as_deref()?).ok()?;
-        let token = SasToken::parse(password).ok()?;
-        let keys = match &token.policy {
-            None => self
-                .entities
-                .get(peer)?
-                .record
-                .settings
-                .authentication
-                .keys(),
-            Some(name) => {
-                self.entities.get(peer)?;
-                self.policy_keys(name, Permission::DeviceConnect)?
-            }
-        };
-        let resource = format!("{}/{}", self.config.hostname, peer.resource_path());
-        let own_scope = token.policy.is_some() || token.resource.ends_with(&peer.resource_path());
-        token.verify(&keys, &resource, now).ok()?;
+        let password = connect.password.as_deref().unwrap_or_default();
+        if password.is_empty() {
+            let certificate = self.connections.get(&id)?.certificate.as_ref()?;
+            let opens = entity.record.settings.authentication.is_proved_by(peer, certificate);
+            return opens.then_some(Admission { user_name, credentials_end: None });
+        }
+        let token = SasToken::parse(std::str::from_utf8(password).ok()?).ok()?;
+        self.check_device_token(now, peer, &token).ok()?;
         let credentials_end = Some(token.expiry.after(self.config.limits.token_grace));
-        own_scope.then_some(Admission {
-            user_name,
-            credentials_end,
-        })
+        Some(Admission { user_name, credentials_end })
+    }
+
+    /// Whether `token` opens the device-facing endpoints of `peer`: signed with its own key, or
+    /// with that of a policy that may act for devices.
+    pub(super) fn check_device_token(
+        &self,
+        now: Time,
+        peer: &Identity,
+        token: &SasToken,
+    ) -> Result<(), SasError> {
+        let resource = format!("{}/{}", self.config.hostname, peer.resource_path());
+        match &token.policy {
+            Some(name) => {
+                let keys = self.policy_keys(name, Permission::DeviceConnect);
+                token.verify(&keys.ok_or(SasError::Signature)?, &resource, now)
+            }
+            None => {
+                let entity = self.entities.get(peer).ok_or(SasError::Signature)?;
+                let keys = entity.record.settings.authentication.keys();
+                token.verify_own(&keys, &resource, now)
+            }
+        }
     }
 
     /// The keys of the policy `name` when it grants `permission`.
@@ -176,10 +181,7 @@ impl Hub {
         code: ConnectCode,
         outputs: &mut Vec<Output>,
     ) {
-        let answer = ConnAck {
-            session_present: false,
-            code,
-        };
+        let answer = ConnAck { session_present: false, code };
         outputs.push(Output::Send(id, Packet::ConnAck(answer)));
         self.close(now, id, outputs);
     }
@@ -218,19 +220,11 @@ impl Hub {
             }
             granted.push(Some(session.subscribe(filter, *qos)));
         }
-        outputs.push(Output::Send(
-            id,
-            Packet::SubAck(SubAck {
-                id: subscribe.id,
-                granted,
-            }),
-        ));
+        outputs.push(Output::Send(id, Packet::SubAck(SubAck { id: subscribe.id, granted })));
     }
 
     fn session(&mut self, peer: &Identity) -> Option<&mut Session> {
-        self.entities
-            .get_mut(peer)
-            .and_then(|entity| entity.session.as_mut())
+        self.entities.get_mut(peer).and_then(|entity| entity.session.as_mut())
     }
 
     fn publish(
@@ -256,14 +250,15 @@ impl Hub {
             entity.record.last_activity = Some(now);
         }
         match topic {
-            DeviceTopic::Telemetry { .. } | DeviceTopic::MethodResponse { .. } => {}
+            DeviceTopic::Telemetry { properties, .. } => {
+                if !self.take_telemetry(now, id, peer, properties, publish, outputs) {
+                    self.close(now, id, outputs);
+                }
+            }
+            DeviceTopic::MethodResponse { .. } => {}
             DeviceTopic::TwinGet { rid } => self.device_reads_twin(now, id, peer, rid, outputs),
             DeviceTopic::TwinPatch { rid, version } => {
-                let patch = super::twin::ReportedPatch {
-                    rid,
-                    version,
-                    body: &publish.payload,
-                };
+                let patch = super::twin::ReportedPatch { rid, version, body: &publish.payload };
                 self.device_patches_twin(now, id, peer, patch, outputs);
             }
         }
@@ -271,30 +266,26 @@ impl Hub {
 
     /// Closes a connection from the hub's side: MQTT 3.1.1 has no word for it.
     pub(super) fn close(&mut self, now: Time, id: ConnectionId, outputs: &mut Vec<Output>) {
-        self.forget(now, id);
+        self.forget(now, id, outputs);
         outputs.push(Output::Close(id));
     }
 
-    /// Forgets a connection that has ended.
-    pub(super) fn forget(&mut self, now: Time, id: ConnectionId) {
-        let Some(Connection {
-            peer: Some(peer),
-            clean_session,
-            ..
-        }) = self.connections.remove(&id)
-        else {
-            return;
-        };
-        let Some(entity) = self.entities.get_mut(&peer) else {
-            return;
-        };
+    /// Forgets a connection that has ended, and emits its will unless it said goodbye.
+    pub(super) fn forget(&mut self, now: Time, id: ConnectionId, outputs: &mut Vec<Output>) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let Some(peer) = connection.peer else { return };
+        if let Some(will) = &connection.will {
+            Self::emit_will(now, &peer, will, outputs);
+        }
+        let Some(entity) = self.entities.get_mut(&peer) else { return };
         if entity.connection == Some(id) {
             entity.connection = None;
             entity.record.connected = false;
             entity.record.connection_updated = Some(now);
-            if clean_session {
+            if connection.clean_session {
                 entity.session = None;
             }
+            self.tell_connection_state(now, &peer, false, outputs);
         }
     }
 
@@ -323,7 +314,22 @@ struct Admission {
 impl Connection {
     fn deadline(&self) -> Time {
         let idle = self.last_packet.after(self.idle_max);
-        self.credentials_end.map_or(idle, |end| end.min(idle))
+        let ends = [self.credentials_end, self.cut_at].into_iter().flatten();
+        ends.fold(idle, Time::min)
+    }
+}
+
+impl Entity {
+    /// Resumes the session or begins a clean one, which drops what waits for the device too;
+    /// `true` when there was one to resume.
+    fn begin_session(&mut self, clean: bool) -> bool {
+        if clean {
+            self.session = None;
+            self.mailbox.purge();
+        }
+        let present = self.session.is_some();
+        self.session.get_or_insert_default();
+        present
     }
 }
 

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::service::{IfMatch, Reply};
@@ -36,7 +35,8 @@ impl Hub {
         rid: String,
         outputs: &mut Vec<Output>,
     ) {
-        let result = self.throttle_twin_read(now).and_then(|()| {
+        let throttled = self.check_fault_throttle(now, peer);
+        let result = throttled.and_then(|()| self.throttle_twin_read(now)).and_then(|()| {
             let entity = self.entities.get(peer).ok_or_else(|| not_found(peer))?;
             Ok(Bytes::from(entity.twin.device_view().to_string()))
         });
@@ -44,17 +44,7 @@ impl Hub {
             Ok(body) => (200, body),
             Err(refusal) => (refusal.code.status(), self.mqtt_error(now, &refusal)),
         };
-        self.answer(
-            id,
-            peer,
-            HubTopic::TwinResponse {
-                status,
-                rid,
-                version: None,
-            },
-            body,
-            outputs,
-        );
+        self.answer(id, peer, HubTopic::TwinResponse { status, rid, version: None }, body, outputs);
     }
 
     pub(super) fn device_patches_twin(
@@ -65,23 +55,13 @@ impl Hub {
         patch: ReportedPatch<'_>,
         outputs: &mut Vec<Output>,
     ) {
-        let result = self.report(now, peer, &patch);
+        let result = self.report(now, peer, &patch, outputs);
         let (status, version, body) = match result {
             Ok(version) => (204, Some(version), Bytes::new()),
             Err(refusal) => (refusal.code.status(), None, self.mqtt_error(now, &refusal)),
         };
         if let Some(rid) = patch.rid {
-            self.answer(
-                id,
-                peer,
-                HubTopic::TwinResponse {
-                    status,
-                    rid,
-                    version,
-                },
-                body,
-                outputs,
-            );
+            self.answer(id, peer, HubTopic::TwinResponse { status, rid, version }, body, outputs);
         }
     }
 
@@ -90,20 +70,27 @@ impl Hub {
         now: Time,
         peer: &Identity,
         patch: &ReportedPatch<'_>,
+        outputs: &mut Vec<Output>,
     ) -> Result<u64, Refusal> {
+        self.check_fault_throttle(now, peer)?;
         self.throttle_twin_update(now)?;
-        let base = patch
-            .version
-            .as_ref()
-            .map(|version| version.parse().map_err(|_| version));
+        let base = patch.version.as_ref().map(|version| version.parse().map_err(|_| version));
         let base = base.transpose().map_err(|version| {
             Refusal::invalid(format!("$version is {version:?}, allowed is an integer"))
         })?;
         let body = json::parse(patch.body)?;
         let entity = self.entities.get_mut(peer).ok_or_else(|| not_found(peer))?;
-        entity
-            .twin
-            .report(&body, base, &self.config.twin_limits, now)
+        let version = entity.twin.report(&body, base, &self.config.twin_limits, now)?;
+        if self.config.events {
+            outputs.push(entity.reported_event(&self.config.hostname, &body, now));
+        }
+        Ok(version)
+    }
+
+    /// Refuses while a fault command throttles the identity.
+    fn check_fault_throttle(&self, now: Time, peer: &Identity) -> Result<(), Refusal> {
+        let until = self.entities.get(peer).and_then(|entity| entity.throttled_until);
+        if until.is_some_and(|until| now < until) { Err(throttled()) } else { Ok(()) }
     }
 
     /// Answers a twin request where the device listens for answers.
@@ -115,10 +102,7 @@ impl Hub {
         body: Bytes,
         outputs: &mut Vec<Output>,
     ) {
-        let session = self
-            .entities
-            .get(peer)
-            .and_then(|entity| entity.session.as_ref());
+        let session = self.entities.get(peer).and_then(|entity| entity.session.as_ref());
         if session.is_some_and(|session| session.has(&Filter::TwinResponse)) {
             let publish = Publish::at_most_once(topic.to_topic(), body);
             outputs.push(Output::Send(id, Packet::Publish(publish)));
@@ -164,11 +148,12 @@ impl Hub {
                 ),
             ));
         }
-        let change = entity
-            .twin
-            .write(mode, &write, &self.config.twin_limits, now)?;
+        let change = entity.twin.write(mode, &write, &self.config.twin_limits, now)?;
         if let Some(notification) = change.notification {
             entity.notify(notification, outputs);
+        }
+        if self.config.events {
+            outputs.push(entity.written_event(&self.config.hostname, mode, &write, now));
         }
         Ok(entity.twin_reply())
     }
@@ -176,12 +161,8 @@ impl Hub {
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
     pub(super) fn entity(&self, identity: &Identity) -> Result<&Entity, Refusal> {
         let device = Identity::device(&identity.device);
-        self.entities
-            .get(&device)
-            .ok_or_else(|| not_found(&device))?;
-        self.entities
-            .get(identity)
-            .ok_or_else(|| not_found(identity))
+        self.entities.get(&device).ok_or_else(|| not_found(&device))?;
+        self.entities.get(identity).ok_or_else(|| not_found(identity))
     }
 
     fn throttle_twin_read(&mut self, now: Time) -> Result<(), Refusal> {
@@ -189,48 +170,36 @@ impl Hub {
     }
 
     fn throttle_twin_update(&mut self, now: Time) -> Result<(), Refusal> {
-        take(
-            self.config.throttles.twin_updates,
-            &mut self.twin_updates,
-            now,
-        )
+        take(self.config.throttles.twin_updates, &mut self.twin_updates, now)
     }
 }
 
-fn take(
+pub(super) fn take(
     rule: Option<ThrottleRule>,
     state: &mut Option<Throttle>,
     now: Time,
 ) -> Result<(), Refusal> {
     let Some(rule) = rule else { return Ok(()) };
-    if state
-        .get_or_insert_with(|| Throttle::new(rule, now))
-        .take(now)
-    {
+    if state.get_or_insert_with(|| Throttle::new(rule, now)).take(now) {
         return Ok(());
     }
-    Err(Refusal::new(
-        ErrorCode::ThrottlingException,
-        "Too many twin operations, slow down and try again",
-    ))
+    Err(throttled())
+}
+
+fn throttled() -> Refusal {
+    Refusal::new(ErrorCode::ThrottlingException, "Too many operations, slow down and try again")
 }
 
 impl Entity {
     /// The root etag: base64 of an 8-byte counter, as the service writes it.
-    fn twin_etag(&self) -> String {
+    pub(super) fn twin_etag(&self) -> String {
         STANDARD.encode(self.twin.etag_number().to_be_bytes())
     }
 
     fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
-        let listens = self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.has(&Filter::Desired));
+        let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
-            let topic = HubTopic::Desired {
-                version: notification.version,
-            }
-            .to_topic();
+            let topic = HubTopic::Desired { version: notification.version }.to_topic();
             let body = Value::Object(notification.body).to_string();
             let publish = Publish::at_most_once(topic, body);
             outputs.push(Output::Send(connection, Packet::Publish(publish)));
@@ -238,15 +207,11 @@ impl Entity {
     }
 
     fn twin_reply(&self) -> Reply {
-        Reply {
-            status: StatusCode::OK,
-            body: Some(self.twin_json()),
-            etag: Some(self.twin_etag()),
-        }
+        Reply::entity(self.twin_json(), self.twin_etag())
     }
 
     /// The whole twin as a back end reads it (hub-twins.md § 1.1).
-    fn twin_json(&self) -> Value {
+    pub(super) fn twin_json(&self) -> Value {
         let record = &self.record;
         let settings = &record.settings;
         let mut twin = json!({
@@ -255,7 +220,7 @@ impl Entity {
             "deviceEtag": record.etag(),
             "connectionState": record.connection_state(),
             "lastActivityTime": or_never(record.last_activity),
-            "cloudToDeviceMessageCount": 0,
+            "cloudToDeviceMessageCount": self.mailbox.len(),
             "authenticationType": settings.authentication.name(),
             "x509Thumbprint": settings.authentication.thumbprints(),
             "modelId": self.model_id,
@@ -273,6 +238,7 @@ impl Entity {
                 "capabilities": { "iotEdge": settings.edge },
             }),
         };
+        let scope = settings.device_scope.clone();
         // What is unset is left out (hub-twins.md § 1.1).
         let tags = Some(self.twin.tags.members()).filter(|tags| !tags.is_empty());
         let reason = settings.status_reason.clone();
@@ -280,6 +246,7 @@ impl Entity {
             twin.extend(rest);
             twin.extend(tags.map(|tags| ("tags".to_owned(), Value::Object(tags))));
             twin.extend(reason.map(|reason| ("statusReason".to_owned(), json!(reason))));
+            twin.extend(scope.map(|scope| ("deviceScope".to_owned(), json!(scope))));
         }
         twin
     }

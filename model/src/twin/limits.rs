@@ -44,10 +44,7 @@ impl SizeLimit {
         }
         Err(Refusal::new(
             ErrorCode::DeviceModelMaxPropertiesExceeded,
-            format!(
-                "'{}' size should be less than {} bytes.",
-                self.name, self.bytes_max
-            ),
+            format!("'{}' size should be less than {} bytes.", self.name, self.bytes_max),
         ))
     }
 }
@@ -60,18 +57,9 @@ impl Default for TwinLimits {
             integer_min: -4_503_599_627_370_496,
             integer_max: 4_503_599_627_370_495,
             depth_max: 10,
-            tags: SizeLimit {
-                name: "Tags",
-                bytes_max: 8 * 1024,
-            },
-            desired: SizeLimit {
-                name: "Properties.Desired",
-                bytes_max: 32 * 1024,
-            },
-            reported: SizeLimit {
-                name: "Properties.Reported",
-                bytes_max: 32 * 1024,
-            },
+            tags: SizeLimit { name: "Tags", bytes_max: 8 * 1024 },
+            desired: SizeLimit { name: "Properties.Desired", bytes_max: 32 * 1024 },
+            reported: SizeLimit { name: "Properties.Reported", bytes_max: 32 * 1024 },
         }
     }
 }

@@ -77,12 +77,7 @@ impl Twin {
     /// The twin of a new identity.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            tags: Section::new(),
-            desired: Section::new(),
-            reported: Section::new(),
-            writes: 0,
-        }
+        Self { tags: Section::new(), desired: Section::new(), reported: Section::new(), writes: 0 }
     }
 
     /// The counter of the whole document: 2 for a new twin, one more for each accepted write.
@@ -110,13 +105,7 @@ impl Twin {
         now: Time,
     ) -> Result<Change, Refusal> {
         let tags = check(&self.tags, mode, write.tags.as_ref(), limits, &limits.tags)?;
-        let desired = check(
-            &self.desired,
-            mode,
-            write.desired.as_ref(),
-            limits,
-            &limits.desired,
-        )?;
+        let desired = check(&self.desired, mode, write.desired.as_ref(), limits, &limits.desired)?;
         let mut change = Change::default();
         if let (Some(members), Some(size)) = (&write.tags, tags) {
             apply(&mut self.tags, mode, members, size, now);
@@ -210,10 +199,7 @@ impl TwinWrite {
                     SectionWrite::Members(members)
                 }
             });
-        Ok(Self {
-            tags: section_write(mode, "tags", root.get("tags"))?,
-            desired,
-        })
+        Ok(Self { tags: section_write(mode, "tags", root.get("tags"))?, desired })
     }
 }
 
@@ -272,10 +258,7 @@ fn notification_members(stored: &Section, mode: WriteMode, write: &SectionWrite)
 }
 
 fn wrong_type(name: &str, value: &Value) -> Refusal {
-    Refusal::invalid(format!(
-        "{name} must be a JSON object, found {}",
-        kind(value)
-    ))
+    Refusal::invalid(format!("{name} must be a JSON object, found {}", kind(value)))
 }
 
 /// The JSON type of `value` as a noun.

@@ -61,12 +61,7 @@ impl Section {
     /// An untouched section: empty, version 1.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            root: Object::new(),
-            version: 1,
-            stamp: None,
-            size: 0,
-        }
+        Self { root: Object::new(), version: 1, stamp: None, size: 0 }
     }
 
     /// `$version`.
@@ -148,10 +143,7 @@ impl Section {
     fn next(&mut self, size: usize, now: Time) -> Stamp {
         self.version += 1;
         self.size = size;
-        let stamp = Stamp {
-            at: now,
-            version: self.version,
-        };
+        let stamp = Stamp { at: now, version: self.version };
         self.stamp = Some(stamp);
         stamp
     }
@@ -191,10 +183,9 @@ impl Node {
     fn size(&self) -> usize {
         match self {
             Self::Leaf(value) => size_of_value(value),
-            Self::Object(object) => object
-                .iter()
-                .map(|(key, entry)| size_of_text(key) + entry.node.size())
-                .sum(),
+            Self::Object(object) => {
+                object.iter().map(|(key, entry)| size_of_text(key) + entry.node.size()).sum()
+            }
         }
     }
 }
@@ -203,15 +194,7 @@ fn new_object(members: &Members, stamp: Stamp) -> Object {
     members
         .iter()
         .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| {
-            (
-                key.clone(),
-                Entry {
-                    stamp,
-                    node: Node::new(value, stamp),
-                },
-            )
-        })
+        .map(|(key, value)| (key.clone(), Entry { stamp, node: Node::new(value, stamp) }))
         .collect()
 }
 
@@ -230,10 +213,7 @@ fn merge(object: &mut Object, members: &Members, stamp: Stamp) {
                 }
             }
             (None, value) => {
-                let entry = Entry {
-                    stamp,
-                    node: Node::new(value, stamp),
-                };
+                let entry = Entry { stamp, node: Node::new(value, stamp) };
                 object.insert(key.clone(), entry);
             }
         }
@@ -271,10 +251,7 @@ fn difference(object: &Object, members: &Members) -> Members {
 }
 
 fn to_members(object: &Object) -> Members {
-    object
-        .iter()
-        .map(|(key, entry)| (key.clone(), entry.node.to_value()))
-        .collect()
+    object.iter().map(|(key, entry)| (key.clone(), entry.node.to_value())).collect()
 }
 
 fn children_metadata(object: &Object, style: MetadataStyle) -> Members {
@@ -286,10 +263,7 @@ fn children_metadata(object: &Object, style: MetadataStyle) -> Members {
         entry.stamp.write(style, &mut metadata);
         Value::Object(metadata)
     };
-    object
-        .iter()
-        .map(|(key, entry)| (key.clone(), entry_metadata(entry)))
-        .collect()
+    object.iter().map(|(key, entry)| (key.clone(), entry_metadata(entry))).collect()
 }
 
 /// Size of the members of a section by the documented counting: key lengths plus value sizes at
@@ -319,8 +293,5 @@ fn size_of_text(text: &str) -> usize {
     if text.is_ascii() {
         return text.len() - text.bytes().filter(u8::is_ascii_control).count();
     }
-    text.chars()
-        .filter(|c| !c.is_control())
-        .map(char::len_utf8)
-        .sum()
+    text.chars().filter(|c| !c.is_control()).map(char::len_utf8).sum()
 }

@@ -20,18 +20,13 @@ fn patched(stored: &Value, patch: &Value) -> Twin {
     let mut twin = Twin::new();
     for body in [stored, patch] {
         let write = desired_write(body);
-        twin.write(WriteMode::Patch, &write, &limits(), now())
-            .unwrap();
+        twin.write(WriteMode::Patch, &write, &limits(), now()).unwrap();
     }
     twin
 }
 
 fn desired_write(members: &Value) -> TwinWrite {
-    TwinWrite::from_body(
-        WriteMode::Patch,
-        &json!({"properties": {"desired": members}}),
-    )
-    .unwrap()
+    TwinWrite::from_body(WriteMode::Patch, &json!({"properties": {"desired": members}})).unwrap()
 }
 
 #[track_caller]
@@ -42,11 +37,7 @@ fn check_merge(stored: Value, patch: Value, result: Value) {
 
 #[test]
 fn an_object_that_replaces_a_scalar_drops_its_nulls() {
-    check_merge(
-        json!({"a": 1}),
-        json!({"a": {"b": null, "c": 2}}),
-        json!({"a": {"c": 2}}),
-    );
+    check_merge(json!({"a": 1}), json!({"a": {"b": null, "c": 2}}), json!({"a": {"c": 2}}));
 }
 
 #[test]
@@ -56,11 +47,7 @@ fn null_below_an_absent_key_creates_an_empty_object() {
 
 #[test]
 fn removing_the_last_member_leaves_an_empty_object() {
-    check_merge(
-        json!({"a": {"b": 1}}),
-        json!({"a": {"b": null}}),
-        json!({"a": {}}),
-    );
+    check_merge(json!({"a": {"b": 1}}), json!({"a": {"b": null}}), json!({"a": {}}));
 }
 
 #[test]
@@ -68,10 +55,7 @@ fn a_refused_tag_leaves_the_desired_properties_alone() {
     let mut twin = Twin::new();
     let body = json!({"tags": {"a b": 1}, "properties": {"desired": {"ok": 1}}});
     let write = TwinWrite::from_body(WriteMode::Patch, &body).unwrap();
-    assert!(
-        twin.write(WriteMode::Patch, &write, &limits(), now())
-            .is_err()
-    );
+    assert!(twin.write(WriteMode::Patch, &write, &limits(), now()).is_err());
     assert_eq!(twin, Twin::new());
 }
 
@@ -152,9 +136,7 @@ fn mirrors(metadata: &Value, value: &Value) -> bool {
         Value::Object(members) => {
             stamped
                 && named.iter().copied().eq(members.keys())
-                && members
-                    .iter()
-                    .all(|(key, child)| mirrors(&entries[key], child))
+                && members.iter().all(|(key, child)| mirrors(&entries[key], child))
         }
         _ => stamped && named.is_empty(),
     }

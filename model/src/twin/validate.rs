@@ -23,11 +23,7 @@ enum Nulls {
 /// # Errors
 /// The first broken rule.
 pub fn patch_members(members: &Members, limits: &TwinLimits) -> Result<(), Refusal> {
-    Walk {
-        limits,
-        path: Vec::new(),
-    }
-    .members(members, Nulls::Remove)
+    Walk { limits, path: Vec::new() }.members(members, Nulls::Remove)
 }
 
 /// Checks the members of a PUT: like a PATCH, and no `null` anywhere (HUB-MERGE-020).
@@ -35,11 +31,7 @@ pub fn patch_members(members: &Members, limits: &TwinLimits) -> Result<(), Refus
 /// # Errors
 /// The first broken rule.
 pub fn replace_members(members: &Members, limits: &TwinLimits) -> Result<(), Refusal> {
-    Walk {
-        limits,
-        path: Vec::new(),
-    }
-    .members(members, Nulls::Refused)
+    Walk { limits, path: Vec::new() }.members(members, Nulls::Refused)
 }
 
 /// The refusal of a `null` at `path`.
@@ -95,9 +87,7 @@ impl<'a> Walk<'a> {
             Value::String(text) => self.string(text),
             Value::Array(elements) => {
                 self.depth()?;
-                elements
-                    .iter()
-                    .try_for_each(|element| self.element(element))
+                elements.iter().try_for_each(|element| self.element(element))
             }
             Value::Object(members) => {
                 self.depth()?;

@@ -222,10 +222,7 @@ impl Publish {
         topic: impl Into<String>,
         payload: impl Into<Bytes>,
     ) -> Self {
-        Self {
-            delivery: Delivery::AtLeastOnce(id),
-            ..Self::at_most_once(topic, payload)
-        }
+        Self { delivery: Delivery::AtLeastOnce(id), ..Self::at_most_once(topic, payload) }
     }
 }
 

@@ -6,11 +6,35 @@ use super::percent;
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 
-/// A call of the service API: what is asked of which resource.
+/// A call of the service API or of the device-side HTTPS endpoints: what is asked of which resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `GET /devices`.
     IdentityList,
+    /// `POST /devices`.
+    Bulk,
+    /// `GET /statistics/devices`.
+    DeviceStatistics,
+    /// `GET /statistics/service`.
+    ServiceStatistics,
+    /// `DELETE /devices/{d}/commands`.
+    MessagePurge {
+        /// The device whose messages are dropped.
+        device: String,
+    },
+    /// `POST /devices/{d}[/modules/{m}]/messages/events`, by the device.
+    TelemetryPost(Identity),
+    /// `GET /devices/{d}/messages/devicebound`, by the device.
+    MessageReceive(Identity),
+    /// `DELETE …/devicebound/{lock}` or `POST …/devicebound/{lock}/abandon`, by the device.
+    MessageSettle {
+        /// The device.
+        identity: Identity,
+        /// The lock token.
+        lock: String,
+        /// Whether the message is abandoned instead of completed.
+        put_back: bool,
+    },
     /// `GET /devices/{d}/modules`.
     ModuleList {
         /// The device whose modules are listed.
@@ -43,29 +67,55 @@ impl Call {
         let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
         let decoded: Option<Vec<String>> = trimmed.split('/').map(percent::decode).collect();
         let Some(levels) = decoded else {
-            return Err(Refusal::invalid(format!(
-                "The path is not valid UTF-8: {path}"
-            )));
+            return Err(Refusal::invalid(format!("The path is not valid UTF-8: {path}")));
         };
         let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
         match levels.as_slice() {
+            ["devices"] if *method == Method::POST => Ok(Self::Bulk),
             ["devices"] => one(method, path, Method::GET, Self::IdentityList),
-            ["devices", d, "modules"] => one(
-                method,
-                path,
-                Method::GET,
-                Self::ModuleList {
-                    device: (*d).to_owned(),
-                },
-            ),
+            ["statistics", "devices"] => one(method, path, Method::GET, Self::DeviceStatistics),
+            ["statistics", "service"] => one(method, path, Method::GET, Self::ServiceStatistics),
+            ["devices", d, "commands"] => {
+                one(method, path, Method::DELETE, Self::MessagePurge { device: (*d).to_owned() })
+            }
+            ["devices", d, "messages", rest @ ..] => {
+                Self::message(method, path, Identity::device(*d), rest)
+            }
+            ["devices", d, "modules", m, "messages", "events"] => {
+                one(method, path, Method::POST, Self::TelemetryPost(Identity::module(*d, *m)))
+            }
+            ["devices", d, "modules"] => {
+                one(method, path, Method::GET, Self::ModuleList { device: (*d).to_owned() })
+            }
             ["devices", d] => Self::identity(method, path, Identity::device(*d)),
             ["devices", d, "modules", m] => Self::identity(method, path, Identity::module(*d, *m)),
             ["twins", d] => Self::twin(method, path, Identity::device(*d)),
             ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
-            _ => Err(Refusal::new(
-                ErrorCode::GenericNotFound,
-                format!("The hub has no resource {path}"),
-            )),
+            _ => Err(no_resource(path)),
+        }
+    }
+
+    fn message(
+        method: &Method,
+        path: &str,
+        identity: Identity,
+        rest: &[&str],
+    ) -> Result<Self, Refusal> {
+        let settle = |identity, lock: &str, put_back| Self::MessageSettle {
+            identity,
+            lock: lock.to_owned(),
+            put_back,
+        };
+        match rest {
+            ["events"] => one(method, path, Method::POST, Self::TelemetryPost(identity)),
+            ["devicebound"] => one(method, path, Method::GET, Self::MessageReceive(identity)),
+            ["devicebound", lock] => {
+                one(method, path, Method::DELETE, settle(identity, lock, false))
+            }
+            ["devicebound", lock, "abandon"] => {
+                one(method, path, Method::POST, settle(identity, lock, true))
+            }
+            _ => Err(no_resource(path)),
         }
     }
 
@@ -88,12 +138,12 @@ impl Call {
     }
 }
 
+fn no_resource(path: &str) -> Refusal {
+    Refusal::new(ErrorCode::GenericNotFound, format!("The hub has no resource {path}"))
+}
+
 fn one(method: &Method, path: &str, allowed: Method, call: Call) -> Result<Call, Refusal> {
-    if *method == allowed {
-        Ok(call)
-    } else {
-        Err(not_allowed(method, path, allowed.as_str()))
-    }
+    if *method == allowed { Ok(call) } else { Err(not_allowed(method, path, allowed.as_str())) }
 }
 
 fn not_allowed(method: &Method, path: &str, allowed: &str) -> Refusal {

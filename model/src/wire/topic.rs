@@ -116,18 +116,12 @@ impl DeviceTopic {
             // Without any query the update is made and nobody is answered (A-H11).
             let query = if rest.is_empty() { "?" } else { rest };
             let RequestQuery { rid, version } = request_query(query)?;
-            return Some(Self::TwinPatch {
-                rid: rid.filter(|rid| !rid.is_empty()),
-                version,
-            });
+            return Some(Self::TwinPatch { rid: rid.filter(|rid| !rid.is_empty()), version });
         }
         if let Some(rest) = topic.strip_prefix(METHOD_RESPONSE) {
             let (status, query) = rest.split_once('/')?;
             let rid = request_query(query)?.rid?;
-            return Some(Self::MethodResponse {
-                status: status.parse().ok()?,
-                rid,
-            });
+            return Some(Self::MethodResponse { status: status.parse().ok()?, rid });
         }
         telemetry(topic)
     }
@@ -136,22 +130,13 @@ impl DeviceTopic {
     #[must_use]
     pub fn to_topic(&self) -> String {
         match self {
-            Self::Telemetry {
-                identity,
-                properties,
-            } => {
-                format!(
-                    "{}/messages/events/{}",
-                    identity.resource_path(),
-                    bag(properties)
-                )
+            Self::Telemetry { identity, properties } => {
+                format!("{}/messages/events/{}", identity.resource_path(), bag(properties))
             }
             Self::TwinGet { rid } => format!("{TWIN_GET}?$rid={rid}"),
             Self::TwinPatch { rid, version } => {
                 let rid = rid.as_ref().map(|rid| format!("$rid={rid}"));
-                let version = version
-                    .as_ref()
-                    .map(|version| format!("$version={version}"));
+                let version = version.as_ref().map(|version| format!("$version={version}"));
                 let query: Vec<String> = rid.into_iter().chain(version).collect();
                 format!("{TWIN_PATCH}?{}", query.join("&"))
             }
@@ -173,11 +158,7 @@ impl HubTopic {
                 None => (query, None),
             };
             let status = three_digits(status)?;
-            return Some(Self::TwinResponse {
-                status,
-                rid: rid.to_owned(),
-                version,
-            });
+            return Some(Self::TwinResponse { status, rid: rid.to_owned(), version });
         }
         if let Some(rest) = topic.strip_prefix(DESIRED) {
             let version = rest.strip_prefix("?$version=")?.parse().ok()?;
@@ -185,35 +166,21 @@ impl HubTopic {
         }
         if let Some(rest) = topic.strip_prefix(METHOD_REQUEST) {
             let (name, rid) = rest.split_once("/?$rid=")?;
-            return Some(Self::MethodRequest {
-                name: name.to_owned(),
-                rid: rid.to_owned(),
-            });
+            return Some(Self::MethodRequest { name: name.to_owned(), rid: rid.to_owned() });
         }
         let (device, rest) = topic.strip_prefix("devices/")?.split_once('/')?;
         let properties = properties(rest.strip_prefix("messages/devicebound/")?)?;
-        Some(Self::DeviceBound {
-            device: device.to_owned(),
-            properties,
-        })
+        Some(Self::DeviceBound { device: device.to_owned(), properties })
     }
 
     /// The topic as the hub writes it: `$rid` before `$version` (HUB-TWIN-009).
     #[must_use]
     pub fn to_topic(&self) -> String {
         match self {
-            Self::TwinResponse {
-                status,
-                rid,
-                version: None,
-            } => {
+            Self::TwinResponse { status, rid, version: None } => {
                 format!("{TWIN_RESPONSE}{status}/?$rid={rid}")
             }
-            Self::TwinResponse {
-                status,
-                rid,
-                version: Some(version),
-            } => {
+            Self::TwinResponse { status, rid, version: Some(version) } => {
                 format!("{TWIN_RESPONSE}{status}/?$rid={rid}&$version={version}")
             }
             Self::Desired { version } => format!("{DESIRED}?$version={version}"),
@@ -237,24 +204,18 @@ impl Filter {
         }
         if let Some(rest) = filter.strip_prefix(METHOD_REQUEST) {
             let name = rest.strip_suffix("/#").filter(|name| is_level(name))?;
-            return Some(Self::Methods {
-                name: Some(name.to_owned()),
-            });
+            return Some(Self::Methods { name: Some(name.to_owned()) });
         }
         let (device, rest) = filter.strip_prefix("devices/")?.split_once('/')?;
         if !is_level(device) {
             return None;
         }
         if rest == "messages/devicebound/#" {
-            return Some(Self::DeviceBound {
-                device: device.to_owned(),
-            });
+            return Some(Self::DeviceBound { device: device.to_owned() });
         }
         let rest = rest.strip_prefix("modules/")?.strip_suffix("/#")?;
         let module = rest.strip_suffix("/inputs").unwrap_or(rest);
-        is_level(module).then(|| Self::Inputs {
-            identity: Identity::module(device, module),
-        })
+        is_level(module).then(|| Self::Inputs { identity: Identity::module(device, module) })
     }
 
     /// The filter as a client writes it.
@@ -285,10 +246,7 @@ struct RequestQuery {
 /// Reads the last level of a request topic; `None` when it is not a lone query.
 fn request_query(text: &str) -> Option<RequestQuery> {
     let query = text.strip_prefix('?')?;
-    let mut result = RequestQuery {
-        rid: None,
-        version: None,
-    };
+    let mut result = RequestQuery { rid: None, version: None };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("$rid", value)) => result.rid = Some(value.to_owned()),
@@ -313,10 +271,7 @@ fn telemetry(topic: &str) -> Option<DeviceTopic> {
         Some(rest) => rest.strip_prefix('/')?,
         None => return None,
     };
-    Some(DeviceTopic::Telemetry {
-        identity,
-        properties: properties(bag)?,
-    })
+    Some(DeviceTopic::Telemetry { identity, properties: properties(bag)? })
 }
 
 /// Reads a property bag in all its forms: with a leading `?` or a trailing `/`, `$` encoded or not.
@@ -349,21 +304,13 @@ mod tests {
     #[test]
     fn a_request_id_is_not_decoded() {
         let parsed = DeviceTopic::parse("$iothub/twin/GET/?$rid=a%20b");
-        assert_eq!(
-            parsed,
-            Some(DeviceTopic::TwinGet {
-                rid: "a%20b".to_owned()
-            })
-        );
+        assert_eq!(parsed, Some(DeviceTopic::TwinGet { rid: "a%20b".to_owned() }));
     }
 
     #[test]
     fn extra_levels_are_no_topic() {
         assert_eq!(DeviceTopic::parse("$iothub/twin/GET/x/?$rid=1"), None);
-        assert_eq!(
-            DeviceTopic::parse("devices/d/messages/events/a=1/b=2"),
-            None
-        );
+        assert_eq!(DeviceTopic::parse("devices/d/messages/events/a=1/b=2"), None);
     }
 
     #[test]
@@ -373,10 +320,7 @@ mod tests {
             ("empty".to_owned(), Some(String::new())),
             ("full".to_owned(), Some("a b".to_owned())),
         ];
-        let topic = HubTopic::DeviceBound {
-            device: "d".to_owned(),
-            properties,
-        };
+        let topic = HubTopic::DeviceBound { device: "d".to_owned(), properties };
         let text = "devices/d/messages/devicebound/none&empty=&full=a%20b";
         assert_eq!(topic.to_topic(), text);
         assert_eq!(HubTopic::parse(text), Some(topic));

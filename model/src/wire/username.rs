@@ -40,12 +40,7 @@ impl UserName {
             return None;
         }
         let pairs = percent::decode_pairs(query)?;
-        let first = |key: &str| {
-            pairs
-                .iter()
-                .find(|(k, _)| k == key)
-                .and_then(|(_, v)| v.clone())
-        };
+        let first = |key: &str| pairs.iter().find(|(k, _)| k == key).and_then(|(_, v)| v.clone());
         Some(Self {
             host,
             identity,
@@ -57,14 +52,8 @@ impl UserName {
     /// The user name as the documentation writes it.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let version = self
-            .api_version
-            .as_ref()
-            .map(|v| format!("api-version={v}"));
-        let model = self
-            .model_id
-            .as_ref()
-            .map(|m| format!("model-id={}", percent::encode(m)));
+        let version = self.api_version.as_ref().map(|v| format!("api-version={v}"));
+        let model = self.model_id.as_ref().map(|m| format!("model-id={}", percent::encode(m)));
         let query: Vec<String> = version.into_iter().chain(model).collect();
         format!("{}/{}/?{}", self.host, self.identity, query.join("&"))
     }
@@ -81,9 +70,7 @@ fn split_query_level(text: &str) -> (&str, &str) {
 }
 
 fn is_query(level: &str) -> bool {
-    level
-        .split('&')
-        .any(|pair| pair.starts_with("api-version="))
+    level.split('&').any(|pair| pair.starts_with("api-version="))
 }
 
 #[cfg(test)]

@@ -86,11 +86,7 @@ fn check_flags(first: u8) -> Result<(), Malformed> {
         6 | 8 | 10 => flags == 0b0010,
         _ => flags == 0,
     };
-    if legal {
-        Ok(())
-    } else {
-        malformed("the reserved flags have other values", "MQTT-2.2.2-2")
-    }
+    if legal { Ok(()) } else { malformed("the reserved flags have other values", "MQTT-2.2.2-2") }
 }
 
 fn packet(first: u8, mut body: Body) -> Result<Packet, Malformed> {
@@ -126,10 +122,7 @@ fn connect(body: &mut Body) -> Result<Connect, Malformed> {
     if level != 4 {
         // Another version lays out the rest differently: only its existence can be told.
         body.0.clear();
-        return Ok(Connect {
-            level,
-            ..Connect::new("")
-        });
+        return Ok(Connect { level, ..Connect::new("") });
     }
     check_connect_flags(flags)?;
     let keep_alive = body.number()?;
@@ -137,31 +130,11 @@ fn connect(body: &mut Body) -> Result<Connect, Malformed> {
     if client_id.is_empty() && flags & 0b10 == 0 {
         return malformed("an empty client id asks for a kept session", "MQTT-3.1.3-7");
     }
-    let will = if flags & 0b100 == 0 {
-        None
-    } else {
-        Some(will(body, flags)?)
-    };
-    let user_name = if flags & 0x80 == 0 {
-        None
-    } else {
-        Some(body.text()?)
-    };
-    let password = if flags & 0x40 == 0 {
-        None
-    } else {
-        Some(body.data()?)
-    };
+    let will = if flags & 0b100 == 0 { None } else { Some(will(body, flags)?) };
+    let user_name = if flags & 0x80 == 0 { None } else { Some(body.text()?) };
+    let password = if flags & 0x40 == 0 { None } else { Some(body.data()?) };
     let clean_session = flags & 0b10 != 0;
-    Ok(Connect {
-        level,
-        clean_session,
-        keep_alive,
-        client_id,
-        will,
-        user_name,
-        password,
-    })
+    Ok(Connect { level, clean_session, keep_alive, client_id, will, user_name, password })
 }
 
 fn check_connect_flags(flags: u8) -> Result<(), Malformed> {
@@ -169,10 +142,7 @@ fn check_connect_flags(flags: u8) -> Result<(), Malformed> {
         return malformed("the reserved CONNECT flag is set", "MQTT-3.1.2-3");
     }
     if flags & 0b100 == 0 && flags & 0b11_1000 != 0 {
-        return malformed(
-            "will QoS or will retain is set without a will",
-            "MQTT-3.1.2-11",
-        );
+        return malformed("will QoS or will retain is set without a will", "MQTT-3.1.2-11");
     }
     if flags & 0b1_1000 == 0b1_1000 {
         return malformed("the will QoS is 3", "MQTT-3.1.2-14");
@@ -187,12 +157,7 @@ fn will(body: &mut Body, flags: u8) -> Result<Will, Malformed> {
     let topic = body.topic()?;
     let payload = body.data()?;
     let qos = body.qos((flags >> 3) & 0b11)?;
-    Ok(Will {
-        topic,
-        payload,
-        qos,
-        retain: flags & 0b10_0000 != 0,
-    })
+    Ok(Will { topic, payload, qos, retain: flags & 0b10_0000 != 0 })
 }
 
 fn connack(body: &mut Body) -> Result<ConnAck, Malformed> {
@@ -202,10 +167,7 @@ fn connack(body: &mut Body) -> Result<ConnAck, Malformed> {
     }
     let code = body.byte()?;
     match ConnectCode::from_number(code) {
-        Some(code) => Ok(ConnAck {
-            session_present: flags == 1,
-            code,
-        }),
+        Some(code) => Ok(ConnAck { session_present: flags == 1, code }),
         None => malformed("the CONNACK return code is reserved", "§ 3.2.2.3"),
     }
 }
@@ -293,10 +255,7 @@ impl Body {
         }
     }
 
-    #[expect(
-        clippy::unused_self,
-        reason = "reads like its sisters, and a Body is what it judges"
-    )]
+    #[expect(clippy::unused_self, reason = "reads like its sisters, and a Body is what it judges")]
     fn qos(&self, level: u8) -> Result<Qos, Malformed> {
         match Qos::from_level(level) {
             Some(qos) => Ok(qos),
@@ -306,11 +265,7 @@ impl Body {
 
     fn data(&mut self) -> Result<Bytes, Malformed> {
         let length = usize::from(self.number()?);
-        if self.0.len() < length {
-            Self::short()
-        } else {
-            Ok(self.0.split_to(length))
-        }
+        if self.0.len() < length { Self::short() } else { Ok(self.0.split_to(length)) }
     }
 
     fn text(&mut self) -> Result<String, Malformed> {
@@ -344,10 +299,7 @@ impl Body {
         let last = levels.len() - 1;
         for (index, level) in levels.into_iter().enumerate() {
             if level.contains('#') && (level != "#" || index != last) {
-                return malformed(
-                    "# is not the whole last level of the filter",
-                    "MQTT-4.7.1-2",
-                );
+                return malformed("# is not the whole last level of the filter", "MQTT-4.7.1-2");
             }
             if level.contains('+') && level != "+" {
                 return malformed("+ is not a whole level of the filter", "MQTT-4.7.1-3");

@@ -21,11 +21,7 @@ impl Packet {
             Self::PubRel(id) => put_short(0x62, *id, output),
             Self::PubComp(id) => put_short(0x70, *id, output),
             Self::Subscribe(subscribe) => {
-                let length = subscribe
-                    .filters
-                    .iter()
-                    .map(|(f, _)| text_length(f) + 1)
-                    .sum();
+                let length = subscribe.filters.iter().map(|(f, _)| text_length(f) + 1).sum();
                 put_header(0x82, 2_usize.saturating_add(length), output);
                 output.put_u16(subscribe.id.get());
                 for (filter, qos) in &subscribe.filters {
@@ -43,10 +39,7 @@ impl Packet {
                 let length: usize = unsubscribe.filters.iter().map(|f| text_length(f)).sum();
                 put_header(0xa2, 2 + length, output);
                 output.put_u16(unsubscribe.id.get());
-                unsubscribe
-                    .filters
-                    .iter()
-                    .for_each(|filter| put_text(filter, output));
+                unsubscribe.filters.iter().for_each(|filter| put_text(filter, output));
             }
             Self::UnsubAck(id) => put_short(0xb0, *id, output),
             Self::PingReq => output.put_slice(&[0xc0, 0]),
@@ -103,16 +96,8 @@ fn encode_publish(publish: &Publish, output: &mut BytesMut) {
         | (u8::from(publish.dup) << 3)
         | (publish.delivery.qos().level() << 1)
         | u8::from(publish.retain);
-    let id_length = if publish.delivery == Delivery::AtMostOnce {
-        0
-    } else {
-        2
-    };
-    put_header(
-        first,
-        text_length(&publish.topic) + id_length + publish.payload.len(),
-        output,
-    );
+    let id_length = if publish.delivery == Delivery::AtMostOnce { 0 } else { 2 };
+    put_header(first, text_length(&publish.topic) + id_length + publish.payload.len(), output);
     put_text(&publish.topic, output);
     if let Some(id) = id {
         output.put_u16(id.get());

@@ -68,18 +68,14 @@ fn connect_flags_are_checked() {
 #[test]
 fn a_binary_password_is_legal() {
     let bytes = connect_bytes(0xc2, b"\x00\x01a\x00\x01u\x00\x02\xff\x00");
-    let Some(Packet::Connect(connect)) = decoded(&bytes).unwrap() else {
-        panic!("no CONNECT")
-    };
+    let Some(Packet::Connect(connect)) = decoded(&bytes).unwrap() else { panic!("no CONNECT") };
     assert_eq!(connect.password, Some(Bytes::from_static(b"\xff\x00")));
 }
 
 #[test]
 fn another_protocol_level_is_told_and_not_parsed() {
     let bytes = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00";
-    let Some(Packet::Connect(connect)) = decoded(bytes).unwrap() else {
-        panic!("no CONNECT")
-    };
+    let Some(Packet::Connect(connect)) = decoded(bytes).unwrap() else { panic!("no CONNECT") };
     assert_eq!(connect.level, 5);
 }
 
@@ -107,22 +103,11 @@ fn packet() -> impl Strategy<Value = Packet> {
     let publish = (delivery, any::<bool>(), any::<bool>(), text, payload()).prop_map(
         |(delivery, dup, retain, topic, payload)| {
             let dup = dup && delivery != Delivery::AtMostOnce;
-            Packet::Publish(Publish {
-                dup,
-                delivery,
-                retain,
-                topic,
-                payload,
-            })
+            Packet::Publish(Publish { dup, delivery, retain, topic, payload })
         },
     );
-    let will =
-        (text, payload(), qos(), any::<bool>()).prop_map(|(topic, payload, qos, retain)| Will {
-            topic,
-            payload,
-            qos,
-            retain,
-        });
+    let will = (text, payload(), qos(), any::<bool>())
+        .prop_map(|(topic, payload, qos, retain)| Will { topic, payload, qos, retain });
     let connect = (
         text,
         any::<bool>(),

@@ -63,15 +63,8 @@ async fn throttled(bench: &mut Bench) -> Checked {
             break;
         }
     }
-    let seen = refused
-        .as_ref()
-        .map_or("200 for every request".to_owned(), ToString::to_string);
+    let seen = refused.as_ref().map_or("200 for every request".to_owned(), ToString::to_string);
     let throttled = refused.is_some_and(|answer| answer.status == 429);
-    bench.demand(
-        "HUB-TWIN-020",
-        throttled,
-        "status 429 once the rate is exceeded",
-        seen,
-    );
+    bench.demand("HUB-TWIN-020", throttled, "status 429 once the rate is exceeded", seen);
     Ok(())
 }
