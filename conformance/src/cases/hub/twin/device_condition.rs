@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::device::at;
 use crate::bench::{Bench, Connection, TwinAnswer};
 use crate::body;
 use crate::case::Case;
@@ -57,8 +58,8 @@ async fn demand_refused(bench: &mut Bench, connection: &mut Connection, version:
     bench.equal_json(
         "HUB-TWIN-017",
         "reported",
-        &before["reported"],
-        &after["reported"],
+        at(&before, "/reported"),
+        at(&after, "/reported"),
     );
     Ok(())
 }
@@ -72,7 +73,7 @@ async fn report_current_version(bench: &mut Bench) -> Checked {
         let answer = report_if("HUB-TWIN-018", &mut connection, version, &patch).await?;
         bench.equal("HUB-TWIN-018", "status", 204, answer.status);
         let document = connection.twin().await?;
-        let applied = &document["reported"]["fan"];
+        let applied = at(&document, "/reported/fan");
         bench.equal_json("HUB-TWIN-018", "reported.fan", &json!(fan), applied);
         version = answer.version.unwrap_or_default();
     }

@@ -1,7 +1,8 @@
 //! A module and its twin (HUB-TWIN-006, -013).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::device::at;
 use crate::bench::Bench;
 use crate::body;
 use crate::case::Case;
@@ -55,7 +56,7 @@ async fn module_get(bench: &mut Bench) -> Checked {
             "HUB-TWIN-013",
             &what,
             &json!(owner),
-            &document["desired"]["owner"],
+            at(&document, "/desired/owner"),
         );
     }
     Ok(())
@@ -67,9 +68,9 @@ async fn module_report(bench: &mut Bench) -> Checked {
     let mut of_device = bench.connect_and_listen(&device).await?;
     let mut of_module = bench.connect_and_listen(&module).await?;
     of_module.reported(&json!({ "lens": "wide" })).await?;
-    let shows = |twin: &serde_json::Value| twin["properties"]["reported"]["lens"] == "wide";
+    let shows = |twin: &Value| at(twin, "/properties/reported/lens") == "wide";
     let twin = bench.watch_twin(&module.identity, shows).await?;
-    let lens = &twin["properties"]["reported"]["lens"];
+    let lens = at(&twin, "/properties/reported/lens");
     bench.equal_json(
         "HUB-TWIN-013",
         "reported.lens of the module",
@@ -77,7 +78,7 @@ async fn module_report(bench: &mut Bench) -> Checked {
         lens,
     );
     let twin = bench.read_twin(&device.identity).await?;
-    let seen = &twin["properties"]["reported"];
+    let seen = at(&twin, "/properties/reported");
     let absent = seen.get("lens").is_none();
     bench.demand(
         "HUB-TWIN-013",
@@ -86,7 +87,7 @@ async fn module_report(bench: &mut Bench) -> Checked {
         seen.to_string(),
     );
     let document = of_device.twin().await?;
-    let absent = document["reported"].get("lens").is_none();
+    let absent = at(&document, "/reported").get("lens").is_none();
     let allowed = "no lens in the device's document";
     bench.demand("HUB-TWIN-013", absent, allowed, document.to_string());
     Ok(())
@@ -101,7 +102,7 @@ async fn module_spared_by_device(bench: &mut Bench) -> Checked {
     let before = of_module.twin().await?;
     of_device.reported(&json!({ "fan": 2 })).await?;
     let of_device = of_device.twin().await?;
-    let fan = &of_device["reported"]["fan"];
+    let fan = at(&of_device, "/reported/fan");
     bench.equal_json("HUB-TWIN-013", "reported.fan of the device", &json!(2), fan);
     let after = of_module.twin().await?;
     bench.equal_json("HUB-TWIN-013", "document of the module", &before, &after);
@@ -114,7 +115,7 @@ async fn new_module_versions(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&module).await?;
     let document = connection.twin().await?;
     for section in ["desired", "reported"] {
-        let version = &document[section]["$version"];
+        let version = at(&document, &format!("/{section}/$version"));
         let what = format!("{section}.$version");
         bench.equal_json("HUB-TWIN-006", &what, &json!(1), version);
     }

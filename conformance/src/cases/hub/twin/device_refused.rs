@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::device::at;
 use crate::bench::{Bench, Connection, TwinAnswer};
 use crate::body;
 use crate::case::Case;
@@ -98,8 +99,8 @@ async fn demand_malformed(
     bench.equal_json(
         "HUB-TWIN-015",
         "reported",
-        &before["reported"],
-        &after["reported"],
+        at(&before, "/reported"),
+        at(&after, "/reported"),
     );
     Ok(())
 }
@@ -110,10 +111,10 @@ async fn report_error_body(bench: &mut Bench) -> Checked {
     for body in ["{\"door\":", "{\"front.door\":\"open\"}"] {
         let answer = report("HUB-TWIN-016", &mut connection, body).await?;
         let error = answer.json();
-        let explained = error["errorCode"].is_u64()
+        let explained = at(&error, "/errorCode").is_u64()
             && ["trackingId", "message", "timestampUtc"]
                 .iter()
-                .all(|name| error[name].is_string());
+                .all(|name| at(&error, &format!("/{name}")).is_string());
         bench.demand(
             "HUB-TWIN-016",
             answer.status >= 400 && explained,
@@ -136,14 +137,15 @@ async fn report_version_in_body(bench: &mut Bench) -> Checked {
     )
     .await?;
     bench.equal("HUB-TWIN-019", "status", 400, answer.status);
-    let code = &answer.json()["errorCode"];
+    let error = answer.json();
+    let code = at(&error, "/errorCode");
     bench.equal_json("HUB-TWIN-019", "errorCode", &json!(400_004), code);
     let after = connection.twin().await?;
     bench.equal_json(
         "HUB-TWIN-019",
         "reported",
-        &before["reported"],
-        &after["reported"],
+        at(&before, "/reported"),
+        at(&after, "/reported"),
     );
     Ok(())
 }

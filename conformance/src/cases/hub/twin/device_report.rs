@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use twinspec_model::wire::mqtt::Packet;
 
+use super::device::at;
 use crate::bench::{Bench, Connection};
 use crate::body;
 use crate::case::Case;
@@ -119,9 +120,9 @@ async fn report_version_at_service(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     let acknowledged = connection.reported(&json!({ "fan": 1 })).await?;
-    let shows = |twin: &Value| twin["properties"]["reported"]["fan"] == 1;
+    let shows = |twin: &Value| at(twin, "/properties/reported/fan") == 1;
     let twin = bench.watch_twin(&device.identity, shows).await?;
-    let read = &twin["properties"]["reported"]["$version"];
+    let read = at(&twin, "/properties/reported/$version");
     bench.equal_json(
         "HUB-TWIN-010",
         "reported.$version",
@@ -174,8 +175,8 @@ async fn report_spares_desired_at_device(bench: &mut Bench) -> Checked {
     bench.equal_json(
         "HUB-TWIN-012",
         "desired",
-        &before["desired"],
-        &after["desired"],
+        at(&before, "/desired"),
+        at(&after, "/desired"),
     );
     Ok(())
 }
@@ -188,11 +189,11 @@ async fn report_spares_desired_at_service(bench: &mut Bench) -> Checked {
     connection
         .reported(&json!({ "fan": null, "door": "open" }))
         .await?;
-    let shows = |twin: &Value| twin["properties"]["reported"]["door"] == "open";
+    let shows = |twin: &Value| at(twin, "/properties/reported/door") == "open";
     let after = bench.watch_twin(&device.identity, shows).await?;
     let (before, after) = (
-        &before["properties"]["desired"],
-        &after["properties"]["desired"],
+        at(&before, "/properties/desired"),
+        at(&after, "/properties/desired"),
     );
     bench.equal_json("HUB-TWIN-012", "desired", before, after);
     Ok(())
@@ -203,9 +204,9 @@ async fn report_unsubscribed(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect(&device).await?;
     let topic = "$iothub/twin/PATCH/properties/reported/?$rid=unheard";
     connection.publish(topic, "{\"fan\":1}").await?;
-    let shows = |twin: &Value| twin["properties"]["reported"]["fan"] == 1;
+    let shows = |twin: &Value| at(twin, "/properties/reported/fan") == 1;
     let twin = bench.watch_twin(&device.identity, shows).await?;
-    let fan = &twin["properties"]["reported"]["fan"];
+    let fan = at(&twin, "/properties/reported/fan");
     bench.equal_json("HUB-TWIN-014", "reported.fan", &json!(1), fan);
     Ok(())
 }
@@ -213,7 +214,7 @@ async fn report_unsubscribed(bench: &mut Bench) -> Checked {
 /// The reported version that the device reads.
 async fn reported_version(connection: &mut Connection) -> Checked<u64> {
     let document = connection.twin().await?;
-    Ok(document["reported"]["$version"]
+    Ok(at(&document, "/reported/$version")
         .as_u64()
         .unwrap_or_default())
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use twinspec_model::wire::mqtt::Packet;
 
+use super::device::at;
 use crate::bench::{Bench, Connection, Notification, Registered};
 use crate::body;
 use crate::case::Case;
@@ -71,14 +72,14 @@ async fn versions_agree(bench: &mut Bench) -> Checked {
             version,
             seen.version,
         );
-        let in_body = &seen.body["$version"];
+        let in_body = at(&seen.body, "/$version");
         bench.equal_json(
             "HUB-NOTI-002",
             "version in the body",
             &json!(version),
             in_body,
         );
-        bench.equal_json("HUB-NOTI-002", "fan", &json!(fan), &seen.body["fan"]);
+        bench.equal_json("HUB-NOTI-002", "fan", &json!(fan), at(&seen.body, "/fan"));
     }
     Ok(())
 }
@@ -103,7 +104,7 @@ async fn nested_change(bench: &mut Bench) -> Checked {
         "HUB-NOTI-002",
         "fan.speed",
         &json!(3),
-        &seen.body["fan"]["speed"],
+        at(&seen.body, "/fan/speed"),
     );
     Ok(())
 }
@@ -162,7 +163,7 @@ pub(super) async fn set_desired(
 ) -> Checked<u64> {
     let patch = json!({ "properties": { "desired": members } });
     let twin = bench.patch_twin(&who.identity, &patch).await?;
-    twin["properties"]["desired"]["$version"]
+    at(&twin, "/properties/desired/$version")
         .as_u64()
         .ok_or_else(|| Stop::Broken {
             requirement: "HUB-MERGE-022",

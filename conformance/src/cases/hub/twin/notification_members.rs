@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::device::at;
 use super::notification::{notified, set_desired};
 use crate::bench::Bench;
 use crate::body;
@@ -129,7 +130,7 @@ async fn hides_tags(bench: &mut Bench) -> Checked {
         "HUB-MERGE-015",
         "tag",
         &json!(HIDDEN),
-        &twin["tags"]["site"],
+        at(&twin, "/tags/site"),
     );
     let text = connection.notification().await?.body.to_string();
     let hidden = !text.contains("\"tags\"") && !text.contains(HIDDEN);

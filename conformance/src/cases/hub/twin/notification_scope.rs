@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::device::at;
 use super::notification::{desired_topic, set_desired};
 use crate::bench::{Bench, Connection, Notification, Registered};
 use crate::body;
@@ -202,7 +203,10 @@ struct Known {
 
 impl Known {
     fn from_document(document: &Value) -> Self {
-        let mut members = document["desired"].as_object().cloned().unwrap_or_default();
+        let mut members = at(document, "/desired")
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         let version = members
             .remove("$version")
             .and_then(|version| version.as_u64());
@@ -258,6 +262,11 @@ async fn demand_changes_read(bench: &mut Bench, device: &Registered) -> Checked 
     let mut connection = bench.connect_and_listen(device).await?;
     let document = connection.twin().await?;
     let allowed = json!({ "fan": 2, "mode": "eco", "$version": version });
-    bench.equal_json("HUB-NOTI-011", "desired", &allowed, &document["desired"]);
+    bench.equal_json(
+        "HUB-NOTI-011",
+        "desired",
+        &allowed,
+        at(&document, "/desired"),
+    );
     Ok(())
 }
