@@ -100,18 +100,16 @@ async fn get_body_not_parsed(bench: &mut Bench) -> Checked {
 async fn get_with_bodies(bench: &mut Bench, bodies: &[&str]) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    let document = connection.twin().await?;
+    let mut first = None;
     for body in bodies {
         let rid = connection.new_rid();
         let topic = format!("$iothub/twin/GET/?$rid={rid}");
         let answer = connection.ask("HUB-TWIN-002", &topic, &rid, body).await?;
-        bench.equal(
-            "HUB-TWIN-002",
-            &format!("status for body {body:?}"),
-            200,
-            answer.status,
-        );
-        bench.equal_json("HUB-TWIN-002", "document", &document, &answer.json());
+        let what = format!("status for body {body:?}");
+        bench.equal("HUB-TWIN-002", &what, 200, answer.status);
+        let document = answer.json();
+        let first = first.get_or_insert_with(|| document.clone());
+        bench.equal_json("HUB-TWIN-002", "document", first, &document);
     }
     Ok(())
 }
