@@ -23,7 +23,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-report-notified",
         title: "A report is notified to the device as if it were a desired change",
         requirements: &["HUB-NOTI-007"],
-        overlay: || on_output(|output| notifying_of_report(output)),
+        overlay: || on_output(notifying_of_report),
     },
     Mutant {
         id: "twin-tags-notified",
@@ -45,7 +45,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-module-change-notified-to-device",
         title: "Notifications of a module are sent to its device too",
         requirements: &["HUB-NOTI-009"],
-        overlay: || leaking(|to, other| is_module_of(to, other)),
+        overlay: || leaking(is_module_of),
     },
     Mutant {
         id: "twin-device-change-notified-to-module",

@@ -16,13 +16,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-module-reads-device",
         title: "A module's GET is answered with its device's twin",
         requirements: &["HUB-TWIN-013"],
-        overlay: || misdirecting(is_get, |from, to| is_module_of(from, to)),
+        overlay: || misdirecting(is_get, is_module_of),
     },
     Mutant {
         id: "twin-module-reports-to-device",
         title: "A module's report goes to its device's twin",
         requirements: &["HUB-TWIN-013"],
-        overlay: || misdirecting(is_report, |from, to| is_module_of(from, to)),
+        overlay: || misdirecting(is_report, is_module_of),
     },
     Mutant {
         id: "twin-device-reports-to-module",
