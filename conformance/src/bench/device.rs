@@ -335,6 +335,23 @@ impl Connection {
         answer.version.ok_or_else(|| broken("HUB-TWIN-009", "a topic with $version"))
     }
 
+    /// Publishes a twin request as it is and waits for the answer to `rid`.
+    ///
+    /// # Errors
+    /// Blames `requirement` when no answer comes.
+    pub async fn ask(
+        &mut self,
+        requirement: &'static str,
+        topic: &str,
+        rid: &str,
+        body: &str,
+    ) -> Checked<TwinAnswer> {
+        self.publish(topic, body).await?;
+        let answer = self.pick(|packet| twin_answer(packet).filter(|answer| answer.rid == rid));
+        let allowed = format!("an answer on $iothub/twin/res/… with $rid={rid}");
+        answer.await.map_err(|absent| absent.stop(requirement, &allowed))
+    }
+
     /// Waits for the answer to the request `rid`.
     ///
     /// # Errors

@@ -1,8 +1,22 @@
 //! Defects of a hub, a file for each family of requirements.
 
+mod notification;
+mod notification_scope;
 mod twin;
+mod twin_module;
+mod twin_refused;
+mod twin_report;
+mod twin_request;
 
 use super::Mutant;
 
 /// All of them.
-pub const MUTANTS: &[&[Mutant]] = &[twin::MUTANTS];
+pub const MUTANTS: &[&[Mutant]] = &[
+    notification::MUTANTS,
+    notification_scope::MUTANTS,
+    twin::MUTANTS,
+    twin_module::MUTANTS,
+    twin_refused::MUTANTS,
+    twin_report::MUTANTS,
+    twin_request::MUTANTS,
+];

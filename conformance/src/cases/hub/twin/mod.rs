@@ -1,8 +1,26 @@
 //! Device twins and module twins.
 
 mod device;
+mod device_condition;
+mod device_module;
+mod device_refused;
+mod device_report;
+mod device_request;
+mod notification;
+mod notification_members;
+mod notification_scope;
 
 use crate::case::Case;
 
 /// All cases of the subject.
-pub const CASES: &[&[Case]] = &[device::CASES];
+pub const CASES: &[&[Case]] = &[
+    device::CASES,
+    device_condition::CASES,
+    device_module::CASES,
+    device_refused::CASES,
+    device_report::CASES,
+    device_request::CASES,
+    notification::CASES,
+    notification_members::CASES,
+    notification_scope::CASES,
+];
