@@ -219,9 +219,9 @@ pub(super) fn last_member() -> Merge {
 
 async fn tags(bench: &mut Bench) -> Checked {
     let merge = Merge {
-        before: json!({ "site": "north", "old": "x", "at": { "row": "1", "hall": "a" } }),
+        before: json!({ "site": "north", "floor": "2", "old": "x", "at": { "row": "1", "hall": "a" } }),
         patch: json!({ "site": "south", "new": "y", "old": null, "at": { "row": "2" } }),
-        after: json!({ "site": "south", "new": "y", "at": { "row": "2", "hall": "a" } }),
+        after: json!({ "site": "south", "floor": "2", "new": "y", "at": { "row": "2", "hall": "a" } }),
     };
     merges(bench, Part::Tags, "HUB-MERGE-015", merge).await
 }

@@ -91,7 +91,8 @@ async fn stale_echo(bench: &mut Bench, method: Method) -> Checked {
     section
         .holds(bench, REQUIREMENT, &json!({ "a": "new", "b": "new" }))
         .await?;
-    let after = bench.read_twin(&identity).await?;
+    let echoed = |twin: &Value| Part::Tags.content(twin) == json!({ "site": "north" });
+    let after = bench.watch_twin(&identity, echoed).await?;
     let version = |twin: &Value| {
         twin.pointer("/properties/desired/$version")
             .and_then(Value::as_u64)

@@ -72,8 +72,8 @@ pub(super) struct Section {
     part: Part,
     pub(super) who: Registered,
     pub(super) connection: Connection,
-    /// The version of the last write.
-    version: u64,
+    /// The version that the last write was answered with.
+    version: Option<u64>,
 }
 
 impl Section {
@@ -96,7 +96,7 @@ impl Section {
             part,
             who,
             connection,
-            version: 0,
+            version: None,
         })
     }
 
@@ -107,45 +107,41 @@ impl Section {
         requirement: &'static str,
         patch: &Value,
     ) -> Checked {
-        let (version, seen) = if self.part == Part::Reported {
+        let (accepted, version, seen) = if self.part == Part::Reported {
             let answer = self.connection.report(patch).await?;
-            (
-                answer.version.filter(|_| answer.status == 204),
-                answer.to_string(),
-            )
+            (answer.status == 204, answer.version, answer.to_string())
         } else {
-            let body = body_of(self.part, patch);
-            let identity = &self.who.identity;
+            let (identity, body) = (&self.who.identity, body_of(self.part, patch));
             let answer = bench
                 .write_twin(Method::PATCH, identity, IfMatch::Absent, &body)
                 .await?;
-            let accepted = answer.status.as_u16() == 200;
-            (
-                self.part.version(&answer.json()).filter(|_| accepted),
-                answer.to_string(),
-            )
+            let version = self.part.version(&answer.json());
+            (answer.status.as_u16() == 200, version, answer.to_string())
         };
+        self.version = version;
+        if accepted {
+            return Ok(());
+        }
         let allowed = format!("{patch} is accepted as a PATCH of {}", self.part.name());
-        self.version = version.ok_or(Stop::Broken {
+        Err(Stop::Broken {
             requirement,
             allowed,
             seen,
-        })?;
-        Ok(())
+        })
     }
 
     /// What the back end reads once the last write is visible.
     pub(super) async fn read_by_service(&mut self, bench: &mut Bench) -> Checked<Value> {
         let (part, version) = (self.part, self.version);
-        let written = |twin: &Value| part.version(twin).is_some_and(|seen| seen >= version);
+        let written = |twin: &Value| part.version(twin) >= version;
         let twin = bench.watch_twin(&self.who.identity, written).await?;
         Ok(part.content(&twin))
     }
 
     /// What the device reads; of desired properties, once it was told of the last write.
     pub(super) async fn read_by_device(&mut self) -> Checked<Value> {
-        if self.part == Part::Desired {
-            self.connection.notifications_before(self.version).await?;
+        if let (Part::Desired, Some(version)) = (self.part, self.version) {
+            self.connection.notifications_before(version).await?;
         }
         let twin = self.connection.twin().await?;
         Ok(user_members(

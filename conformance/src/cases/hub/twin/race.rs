@@ -58,9 +58,11 @@ async fn in_turn(bench: &mut Bench) -> Checked {
         let what = format!("status for writer {writer}:");
         bench.equal(REQUIREMENT, &what, status, answer.status.as_u16());
     }
-    let twin = bench.read_twin(&device).await?;
-    let seen = Part::Tags.content(&twin);
-    bench.equal_json(REQUIREMENT, "tags", &json!({ "one": "was here" }), &seen);
+    let kept = json!({ "one": "was here" });
+    let twin = bench
+        .watch_twin(&device, |twin| Part::Tags.content(twin) == kept)
+        .await?;
+    bench.equal_json(REQUIREMENT, "tags", &kept, &Part::Tags.content(&twin));
     Ok(())
 }
 
