@@ -76,6 +76,33 @@ impl Bench {
         self.call(method, &twin_path(identity), if_match, Some(body)).await
     }
 
+    /// PATCHes of a twin, all at the same time; the answers in the order of `bodies`.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when one of them has no answer at all.
+    pub async fn patch_twin_at_once(
+        &mut self,
+        identity: &Identity,
+        if_match: IfMatch<'_>,
+        bodies: &[Value],
+    ) -> Checked<Vec<Answer>> {
+        let wait = self.budget(ANSWER);
+        let exchange = |body: &Value| {
+            let body = Bytes::from(body.to_string());
+            let path = twin_path(identity);
+            let request = request(&self.target, Method::PATCH, &path, if_match, Some(body));
+            let (operator, recorder) = (self.target.operator.clone(), self.recorder.clone());
+            tokio::spawn(async move { operator.call(&request, wait, &recorder).await })
+        };
+        let exchanges: Vec<_> = bodies.iter().map(exchange).collect();
+        let mut answers = Vec::with_capacity(exchanges.len());
+        for exchange in exchanges {
+            let answer = exchange.await.map_err(|error| Stop::Harness(error.to_string()))?;
+            answers.push(answer.map_err(|error| Stop::Inconclusive(error.to_string()))?);
+        }
+        Ok(answers)
+    }
+
     /// PATCH that must be accepted; returns the twin in the answer (HUB-MERGE-022).
     ///
     /// # Errors

@@ -7,6 +7,12 @@ mod twin_module;
 mod twin_refused;
 mod twin_report;
 mod twin_request;
+mod atomic;
+mod concurrency;
+mod merge;
+mod replace;
+mod values;
+mod writes;
 
 use super::Mutant;
 
@@ -19,4 +25,9 @@ pub const MUTANTS: &[&[Mutant]] = &[
     twin_refused::MUTANTS,
     twin_report::MUTANTS,
     twin_request::MUTANTS,
+    merge::MUTANTS,
+    values::MUTANTS,
+    atomic::MUTANTS,
+    replace::MUTANTS,
+    concurrency::MUTANTS,
 ];

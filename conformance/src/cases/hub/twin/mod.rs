@@ -1,5 +1,9 @@
 //! Device twins and module twins.
 
+mod atomic;
+mod concurrency;
+mod content;
+mod content_reported;
 mod device;
 mod device_condition;
 mod device_module;
@@ -9,6 +13,11 @@ mod device_request;
 mod notification;
 mod notification_members;
 mod notification_scope;
+mod echo;
+mod merging;
+mod race;
+mod replace;
+mod values;
 
 use crate::case::Case;
 
@@ -23,4 +32,12 @@ pub const CASES: &[&[Case]] = &[
     notification::CASES,
     notification_members::CASES,
     notification_scope::CASES,
+    content::CASES,
+    content_reported::CASES,
+    values::CASES,
+    atomic::CASES,
+    echo::CASES,
+    replace::CASES,
+    concurrency::CASES,
+    race::CASES,
 ];
