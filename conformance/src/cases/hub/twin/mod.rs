@@ -4,6 +4,7 @@ mod device;
 mod document;
 mod keys;
 mod metadata;
+mod resize;
 mod sides;
 mod size;
 mod stamps;
@@ -18,6 +19,7 @@ pub const CASES: &[&[Case]] = &[
     document::CASES,
     keys::CASES,
     metadata::CASES,
+    resize::CASES,
     size::CASES,
     stamps::CASES,
     validation::CASES,
