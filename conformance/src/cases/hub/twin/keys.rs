@@ -102,7 +102,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "twin-string-length-tags",
-        title: "Tags may have 4000 bytes but not 4200",
+        title: "Strings in tags may have 4000 bytes but not 4200",
         requirements: &["HUB-VALI-005", "HUB-MERGE-023"],
         needs: &[],
         run: |bench| Box::pin(string_length(bench, Side::Tags)),
