@@ -172,6 +172,11 @@ impl Bench {
         tokio::time::sleep(Duration::from_millis(self.target.profile.settle_ms)).await;
     }
 
+    /// A short pause before another look at something that is not there yet.
+    pub async fn look_again(&self) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+
     /// Whether the target is the reference hub in this process.
     #[must_use]
     pub fn is_embedded(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::{ConnectionId, Input, Output};
 use twinspec_model::wire::mqtt::{Packet, Publish};
@@ -108,6 +108,125 @@ pub fn edit_json(body: &mut Bytes, edit: impl FnOnce(&mut Value)) {
     }
 }
 
+/// An overlay whose two sides share `memory`.
+///
+/// The outputs of an input pass before the next input comes, so that remembering the last input is
+/// enough to know what an output answers.
+pub fn remembering<M: Send + 'static>(
+    memory: M,
+    input: fn(&mut M, Input) -> Vec<Input>,
+    output: fn(&mut M, Output) -> Vec<Output>,
+) -> Box<dyn Overlay> {
+    Box::new(Remembering {
+        memory,
+        input,
+        output,
+    })
+}
+
+/// An overlay that edits the members of each section that is written, before the model sees them.
+///
+/// The text names writer and section: `/twins/{id} tags`, `/twins/{id} desired` or
+/// `connection {number} reported`.
+pub fn on_written(
+    mut edit: impl FnMut(&str, &mut Map<String, Value>) + Send + 'static,
+) -> Box<dyn Overlay> {
+    on_input(move |mut input| {
+        match &mut input {
+            Input::Request(_, request) if request.uri().path().starts_with("/twins/") => {
+                let path = request.uri().path().to_owned();
+                edit_json(request.body_mut(), |body| {
+                    for (name, pointer) in [("tags", "/tags"), ("desired", "/properties/desired")] {
+                        if let Some(Value::Object(members)) = body.pointer_mut(pointer) {
+                            edit(&format!("{path} {name}"), members);
+                        }
+                    }
+                });
+            }
+            Input::Packet(id, Packet::Publish(publish)) => {
+                let topic = DeviceTopic::parse(&publish.topic);
+                if matches!(topic, Some(DeviceTopic::TwinPatch { .. })) {
+                    edit_json(&mut publish.payload, |body| {
+                        if let Value::Object(members) = body {
+                            edit(&format!("connection {} reported", id.0), members);
+                        }
+                    });
+                }
+            }
+            _ => {}
+        }
+        vec![input]
+    })
+}
+
+/// An overlay that edits `desired` and `reported` together, wherever back ends and devices read
+/// them.
+pub fn on_properties(mut edit: impl FnMut(&mut Value) + Send + 'static) -> Box<dyn Overlay> {
+    on_output(move |mut output| {
+        edit_properties(&mut output, &mut edit);
+        vec![output]
+    })
+}
+
+/// Edits `desired` and `reported` together, if `output` carries them.
+pub fn edit_properties(output: &mut Output, edit: &mut impl FnMut(&mut Value)) {
+    match output {
+        Output::Respond(_, response) => edit_json(response.body_mut(), |twin| {
+            if let Some(properties) = twin.get_mut("properties") {
+                edit(properties);
+            }
+        }),
+        Output::Send(_, Packet::Publish(publish)) => {
+            let topic = HubTopic::parse(&publish.topic);
+            if matches!(topic, Some(HubTopic::TwinResponse { status: 200, .. })) {
+                edit_json(&mut publish.payload, edit);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An overlay that edits each twin that a back end is shown.
+pub fn on_twin(mut edit: impl FnMut(&mut Value) + Send + 'static) -> Box<dyn Overlay> {
+    on_response(move |response| {
+        edit_json(response.body_mut(), |body| {
+            if body.get("properties").is_some() {
+                edit(body);
+            }
+        });
+    })
+}
+
+/// Sets a member of a JSON object; anything else is left alone.
+pub fn set(object: &mut Value, member: &str, value: impl Into<Value>) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(member.to_owned(), value.into());
+    }
+}
+
+/// Lets `edit` see `value` and each value inside it, the outer ones first.
+pub fn each_value(value: &mut Value, edit: &mut dyn FnMut(&mut Value)) {
+    edit(value);
+    match value {
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|inner| each_value(inner, edit)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|inner| each_value(inner, edit)),
+        _ => {}
+    }
+}
+
+/// An overlay that edits each value in each section that is written.
+pub fn on_written_values(edit: impl Fn(&mut Value) + Send + 'static) -> Box<dyn Overlay> {
+    on_written(move |_, members| {
+        members
+            .values_mut()
+            .for_each(|value| each_value(value, &mut |value| edit(value)));
+    })
+}
+
 /// Sets the status of a response.
 pub fn set_status(response: &mut http::Response<Bytes>, status: u16) {
     if let Ok(status) = StatusCode::from_u16(status) {
@@ -173,5 +292,21 @@ struct OnInput<F>(F);
 impl<F: FnMut(Input) -> Vec<Input> + Send> Overlay for OnInput<F> {
     fn input(&mut self, input: Input) -> Vec<Input> {
         (self.0)(input)
+    }
+}
+
+struct Remembering<M> {
+    memory: M,
+    input: fn(&mut M, Input) -> Vec<Input>,
+    output: fn(&mut M, Output) -> Vec<Output>,
+}
+
+impl<M: Send> Overlay for Remembering<M> {
+    fn input(&mut self, input: Input) -> Vec<Input> {
+        (self.input)(&mut self.memory, input)
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Output> {
+        (self.output)(&mut self.memory, output)
     }
 }

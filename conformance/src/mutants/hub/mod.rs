@@ -13,6 +13,12 @@ mod merge;
 mod replace;
 mod values;
 mod writes;
+mod document;
+mod keys;
+mod metadata;
+mod size;
+mod validation;
+mod versions;
 
 use super::Mutant;
 
@@ -30,4 +36,10 @@ pub const MUTANTS: &[&[Mutant]] = &[
     atomic::MUTANTS,
     replace::MUTANTS,
     concurrency::MUTANTS,
+    document::MUTANTS,
+    keys::MUTANTS,
+    metadata::MUTANTS,
+    size::MUTANTS,
+    validation::MUTANTS,
+    versions::MUTANTS,
 ];

@@ -18,6 +18,15 @@ mod merging;
 mod race;
 mod replace;
 mod values;
+mod document;
+mod keys;
+mod metadata;
+mod resize;
+mod sides;
+mod size;
+mod stamps;
+mod validation;
+mod versions;
 
 use crate::case::Case;
 
@@ -40,4 +49,12 @@ pub const CASES: &[&[Case]] = &[
     replace::CASES,
     concurrency::CASES,
     race::CASES,
+    document::CASES,
+    keys::CASES,
+    metadata::CASES,
+    resize::CASES,
+    size::CASES,
+    stamps::CASES,
+    validation::CASES,
+    versions::CASES,
 ];
