@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::bench::Bench;
+use crate::cases;
 use crate::verdict::Checked;
 
 /// The running body of a case.
@@ -29,8 +30,31 @@ impl Role {
 /// What a case needs from the target besides device and service endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// A hub that throttles twin operations to a few per second.
+    /// A hub that throttles twin operations and registry calls to a few per second.
     Throttling,
+    /// The control interface: events and cloud-to-device messages.
+    Control,
+    /// The control interface and a clock that may be moved forward.
+    Clock,
+    /// A hub that nobody else uses meanwhile: the case counts or changes what belongs to all.
+    Alone,
+    /// Keys of the policies that every hub has.
+    Policies,
+    /// An authority that signs device certificates and is registered with the hub.
+    DeviceAuthority,
+    /// A device-facing endpoint with TLS.
+    Tls,
+}
+
+impl Need {
+    /// Whether the embedded hub must be one of the case's own.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        match self {
+            Self::Throttling | Self::Clock | Self::Alone => true,
+            Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls => false,
+        }
+    }
 }
 
 /// One trial.
@@ -67,8 +91,19 @@ macro_rules! body {
 }
 
 /// All groups.
-pub const GROUPS: &[Group] =
-    &[Group { role: Role::Hub, subject: "twin", cases: crate::cases::hub::twin::CASES }];
+pub const GROUPS: &[Group] = &[
+    hub("connection", cases::hub::connection::CASES),
+    hub("session", cases::hub::session::CASES),
+    hub("telemetry", cases::hub::telemetry::CASES),
+    hub("twin", cases::hub::twin::CASES),
+    hub("auth", cases::hub::auth::CASES),
+    hub("registry", cases::hub::registry::CASES),
+    hub("http", cases::hub::http::CASES),
+];
+
+const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
+    Group { role: Role::Hub, subject, cases }
+}
 
 /// All cases with their groups, in a fixed order.
 pub fn all() -> impl Iterator<Item = (&'static Group, &'static Case)> {

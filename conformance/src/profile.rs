@@ -2,6 +2,7 @@
 //!
 //! Without a profile everything is claimed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -24,6 +25,9 @@ pub struct Profile {
     /// Requirements that are not claimed.
     #[serde(default)]
     pub unsupported: Vec<Unsupported>,
+    /// Base64 keys of further policies, by name.
+    #[serde(default)]
+    pub policies: BTreeMap<String, String>,
 }
 
 /// Requirements that are not claimed, with the reason.

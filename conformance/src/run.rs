@@ -28,25 +28,28 @@ pub async fn run(
     leftovers: &Leftovers,
     mut progress: impl FnMut(&'static Case, &Outcome),
 ) -> Vec<(Selected, Outcome)> {
-    let places = Arc::new(Semaphore::new(jobs.max(1)));
-    let mut running = JoinSet::new();
-    for (index, (_, case)) in cases.iter().copied().enumerate() {
-        let (places, target, leftovers) =
-            (Arc::clone(&places), Arc::clone(target), leftovers.clone());
-        running.spawn(async move {
-            // The semaphore is never closed; a failure would only mean less waiting.
-            let _place = places.acquire().await;
-            (index, run_case(&target, case, &leftovers).await)
-        });
-    }
     let mut outcomes: Vec<Option<Outcome>> = vec![None; cases.len()];
-    while let Some(joined) = running.join_next().await {
-        let Ok((index, outcome)) = joined else {
-            continue;
-        };
-        if let (Some((_, case)), Some(slot)) = (cases.get(index), outcomes.get_mut(index)) {
+    let numbered = cases.iter().copied().map(|(_, case)| case).enumerate();
+    let (alone, together): (Vec<_>, Vec<_>) =
+        numbered.partition(|(_, case)| target.runs_alone(case.needs));
+    for (batch, jobs) in [(together, jobs.max(1)), (alone, 1)] {
+        let places = Arc::new(Semaphore::new(jobs));
+        let mut running = JoinSet::new();
+        for (index, case) in batch {
+            let (places, target, leftovers) =
+                (Arc::clone(&places), Arc::clone(target), leftovers.clone());
+            running.spawn(async move {
+                // The semaphore is never closed; a failure would only mean less waiting.
+                let _place = places.acquire().await;
+                (index, case, run_case(&target, case, &leftovers).await)
+            });
+        }
+        while let Some(joined) = running.join_next().await {
+            let Ok((index, case, outcome)) = joined else { continue };
             progress(case, &outcome);
-            *slot = Some(outcome);
+            if let Some(slot) = outcomes.get_mut(index) {
+                *slot = Some(outcome);
+            }
         }
     }
     let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
@@ -70,8 +73,7 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
             );
         }
     };
-    if !case.needs.is_empty() && !target.is_embedded() {
-        let reason = format!("needs {:?}, which only the embedded hub offers", case.needs);
+    if let Some(reason) = case.needs.iter().find_map(|need| target.lacks(*need)) {
         return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
     let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());

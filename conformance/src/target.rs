@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use twinspec_harness::clock::Clock;
-use twinspec_harness::connection_string::ConnectionString;
+use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::hub::{Faithful, Listen, Overlay, ReferenceHub};
 use twinspec_harness::operator::Operator;
-use twinspec_harness::tls::Trust;
+use twinspec_harness::tls::{DeviceAuthority, Trust};
 use twinspec_model::auth;
-use twinspec_model::hub::HubConfig;
+use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::throttle::ThrottleRule;
+use twinspec_model::time::Time;
 
 use crate::case::Need;
 use crate::profile::Profile;
@@ -40,6 +41,12 @@ pub struct Target {
     pub patience: f64,
     /// Leave tokens and keys in traces.
     pub keep_secrets: bool,
+    /// Whether nobody else uses the hub meanwhile.
+    pub dedicated: bool,
+    /// The control interface.
+    pub control: Option<Operator>,
+    /// Signs device certificates that the hub trusts.
+    pub device_authority: Option<DeviceAuthority>,
     /// Start of every identity's name.
     pub prefix: String,
     names: AtomicU64,
@@ -52,7 +59,7 @@ pub type MakeOverlay = fn() -> Box<dyn Overlay>;
 /// The hub in this process.
 struct Embedded {
     /// Serves until it is dropped.
-    _hub: ReferenceHub,
+    hub: ReferenceHub,
     /// Laid over private hubs too.
     overlay: MakeOverlay,
 }
@@ -65,6 +72,8 @@ pub struct Parts {
     pub http: Option<Endpoint>,
     /// Host name, policy and key.
     pub credentials: ConnectionString,
+    /// The control interface.
+    pub control: Option<Endpoint>,
     /// Whom clients trust.
     pub trust: Trust,
 }
@@ -77,7 +86,9 @@ impl Target {
         let mqtt = parts.mqtt.unwrap_or_else(|| Endpoint::usual(Scheme::Mqtts, &host));
         let http = parts.http.unwrap_or_else(|| Endpoint::usual(Scheme::Https, &host));
         let name = format!("{host} at {mqtt} and {http}");
-        Self::new(name, mqtt, http, parts.credentials, parts.trust, profile, None)
+        let control = parts.control.map(|control| Operator::new(control, &parts.trust));
+        let target = Self::new(name, mqtt, http, parts.credentials, parts.trust, profile);
+        Self { control, ..target }
     }
 
     /// The reference hub, started in this process on free loopback ports, over TLS.
@@ -101,18 +112,14 @@ impl Target {
     /// # Errors
     /// When no port can be bound.
     pub async fn private(&self, needs: &[Need]) -> io::Result<Option<Self>> {
-        let Some(embedded) = self.embedded.as_ref().filter(|_| !needs.is_empty()) else {
+        let is_private = needs.iter().any(|need| need.is_private());
+        let Some(embedded) = self.embedded.as_ref().filter(|_| is_private) else {
             return Ok(None);
         };
         let mut config = HubConfig::new("localhost", seed());
-        for need in needs {
-            match need {
-                Need::Throttling => {
-                    let rule = ThrottleRule { operations_per_second: 1, burst: 5 };
-                    config.throttles.twin_reads = Some(rule);
-                    config.throttles.twin_updates = Some(rule);
-                }
-            }
+        if needs.contains(&Need::Throttling) {
+            let rule = Some(ThrottleRule { operations_per_second: 1, burst: 5 });
+            config.throttles = Throttles { twin_reads: rule, twin_updates: rule, registry: rule };
         }
         let mut target =
             Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
@@ -121,13 +128,69 @@ impl Target {
         Ok(Some(target))
     }
 
+    /// Why this target cannot show what needs `need`; `None` when it can.
+    #[must_use]
+    pub fn lacks(&self, need: Need) -> Option<String> {
+        let dedicated = || {
+            let why = "changes what all users of the hub share; see --dedicated-hub";
+            (!self.dedicated).then(|| why.to_owned())
+        };
+        let control = || {
+            let why = "needs the control interface; see --control";
+            self.control.is_none().then(|| why.to_owned())
+        };
+        if self.is_embedded() {
+            return None;
+        }
+        match need {
+            Need::Throttling => Some("needs a hub with very low limits".to_owned()),
+            Need::Control => control(),
+            Need::Clock => control().or_else(dedicated),
+            Need::Alone => dedicated(),
+            Need::Policies => self
+                .profile
+                .policies
+                .is_empty()
+                .then(|| "needs keys of all policies; see [policies] of the profile".to_owned()),
+            Need::DeviceAuthority => {
+                Some("needs a device authority that only the embedded hub knows".to_owned())
+            }
+            Need::Tls => {
+                (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
+            }
+        }
+    }
+
+    /// Whether cases with `needs` must run while no other case does.
+    #[must_use]
+    pub fn runs_alone(&self, needs: &[Need]) -> bool {
+        !self.is_embedded() && needs.iter().any(|need| need.is_private())
+    }
+
+    /// The base64 key of the policy `name`.
+    #[must_use]
+    pub fn policy_key(&self, name: &str) -> Option<String> {
+        match &self.embedded {
+            Some(embedded) => embedded.hub.policy_key(name),
+            None => self.profile.policies.get(name).cloned(),
+        }
+    }
+
     async fn embedded_with(
         overlay: MakeOverlay,
         config: HubConfig,
         profile: Profile,
     ) -> io::Result<Self> {
         let free = Some("127.0.0.1:0".parse().map_err(io::Error::other)?);
-        let listen = Listen { mqtts: free, https: free, ..Listen::default() };
+        let device_authority = DeviceAuthority::new()?;
+        let listen = Listen {
+            mqtts: free,
+            https: free,
+            control: free,
+            device_authorities: Some(device_authority.pem().to_owned()),
+            ..Listen::default()
+        };
+        let config = HubConfig { events: true, ..config };
         let clock = Clock::default();
         let hub = ReferenceHub::start_under(overlay(), config, &listen, clock).await?;
         let trust = Trust::authorities(hub.ca_pem().as_bytes())?;
@@ -142,8 +205,14 @@ impl Target {
         let text = format!("HostName=localhost;SharedAccessKeyName={POLICY};SharedAccessKey={key}");
         let credentials = text.parse().map_err(io::Error::other)?;
         let name = "embedded reference hub".to_owned();
-        let embedded = Some(Embedded { _hub: hub, overlay });
-        Ok(Self::new(name, mqtt, http, credentials, trust, profile, embedded))
+        let control = Operator::new(endpoint(Scheme::Http, hub.addresses().control), &trust);
+        let target = Self::new(name, mqtt, http, credentials, trust, profile);
+        Ok(Self {
+            control: Some(control),
+            device_authority: Some(device_authority),
+            embedded: Some(Embedded { hub, overlay }),
+            ..target
+        })
     }
 
     fn new(
@@ -153,7 +222,6 @@ impl Target {
         credentials: ConnectionString,
         trust: Trust,
         profile: Profile,
-        embedded: Option<Embedded>,
     ) -> Self {
         let operator = Operator::new(http.clone(), &trust);
         let prefix = format!("twinspec-{:010x}", fastrand::u64(..1 << 40));
@@ -167,9 +235,12 @@ impl Target {
             profile,
             patience: 1.0,
             keep_secrets: false,
+            dedicated: false,
+            control: None,
+            device_authority: None,
             prefix,
             names: AtomicU64::new(0),
-            embedded,
+            embedded: None,
         }
     }
 
@@ -195,12 +266,17 @@ impl Target {
     #[must_use]
     pub fn authorization(&self) -> Option<String> {
         let policy = match &self.credentials.holder {
-            twinspec_harness::connection_string::Holder::Policy(name) => name.as_str(),
-            twinspec_harness::connection_string::Holder::Identity(_) => return None,
+            Holder::Policy(name) => name.as_str(),
+            Holder::Identity(_) => return None,
         };
-        let expiry = Clock::default().now().after(Duration::from_secs(3600));
-        auth::sign(&self.credentials.key, &self.credentials.host, expiry, Some(policy))
+        auth::sign(&self.credentials.key, &self.credentials.host, in_an_hour(), Some(policy))
     }
+}
+
+/// When tokens end that are to be valid throughout a case.
+#[must_use]
+pub fn in_an_hour() -> Time {
+    Clock::default().now().after(Duration::from_secs(3600))
 }
 
 fn seed() -> [u8; 32] {

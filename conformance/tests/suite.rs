@@ -1,8 +1,8 @@
 //! Every case as a test: `cargo test` and `cargo nextest run` list, filter and run them.
 //!
 //! Judged is the embedded reference hub, or the hub that the environment names:
-//! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CA` and
-//! `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
+//! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CONTROL`,
+//! `TWINSPEC_CA` and `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -83,6 +83,7 @@ async fn target() -> Result<Target, String> {
     let parts = Parts {
         mqtt: endpoint("TWINSPEC_MQTT")?,
         http: endpoint("TWINSPEC_HTTP")?,
+        control: endpoint("TWINSPEC_CONTROL")?,
         credentials: credentials.parse().map_err(|error| format!("{error}"))?,
         trust: trust.map_err(|error| error.to_string())?,
     };

@@ -8,16 +8,21 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use twinspec_model::wire::mqtt::{self, Malformed, Packet};
 
 use crate::endpoint::Endpoint;
 use crate::tls::Trust;
 use crate::trace::{Event, Recorder, hex};
+use crate::websocket::bridge;
 
 /// The largest packet the client reads.
 const PACKET_MAX: usize = 1 << 20;
@@ -81,6 +86,32 @@ impl Device {
         Ok(Self { name: actor, stream, inbox: BytesMut::new(), recorder, ended: false })
     }
 
+    /// Opens a WebSocket; no MQTT packet is sent yet.
+    ///
+    /// # Errors
+    /// When the peer cannot be reached within `wait` or does not answer with HTTP.
+    pub async fn open_websocket(
+        name: &str,
+        wanted: &WebSocket<'_>,
+        trust: &Trust,
+        wait: Duration,
+        recorder: Recorder,
+    ) -> io::Result<WebSocketAnswer> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the upgrade");
+        let upgraded = timeout(wait, upgrade(wanted, trust)).await.map_err(late)??;
+        let actor = format!("device {name}");
+        let endpoint = format!("{}{}", wanted.endpoint, wanted.path);
+        recorder.record(&actor, Event::Opened { endpoint });
+        let device = upgraded.stream.map(|stream| Self {
+            name: actor,
+            stream,
+            inbox: BytesMut::new(),
+            recorder,
+            ended: false,
+        });
+        Ok(WebSocketAnswer { status: upgraded.status, protocol: upgraded.protocol, device })
+    }
+
     /// Sends a packet.
     ///
     /// # Errors
@@ -134,6 +165,27 @@ impl Device {
     }
 }
 
+/// A WebSocket that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct WebSocket<'a> {
+    /// The HTTP endpoint.
+    pub endpoint: &'a Endpoint,
+    /// Path and query.
+    pub path: &'a str,
+    /// The sub-protocol offered.
+    pub protocol: &'a str,
+}
+
+/// The answer to an upgrade.
+pub struct WebSocketAnswer {
+    /// HTTP status; 101 when it was accepted.
+    pub status: u16,
+    /// The sub-protocol chosen.
+    pub protocol: Option<String>,
+    /// The open connection, when it was accepted.
+    pub device: Option<Device>,
+}
+
 async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>> {
     let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     tcp.set_nodelay(true)?;
@@ -142,4 +194,39 @@ async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>>
     }
     let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
     Ok(Box::new(TlsConnector::from(trust.client_config()).connect(name, tcp).await?))
+}
+
+struct Upgraded {
+    status: u16,
+    protocol: Option<String>,
+    stream: Option<Box<dyn Stream>>,
+}
+
+async fn upgrade(wanted: &WebSocket<'_>, trust: &Trust) -> io::Result<Upgraded> {
+    let WebSocket { endpoint, path, protocol } = *wanted;
+    let uri = format!("ws://{}{path}", endpoint.authority());
+    let mut request = uri.into_client_request().map_err(io::Error::other)?;
+    let offered = HeaderValue::from_str(protocol).map_err(io::Error::other)?;
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
+    let chosen = |headers: &HeaderMap| {
+        let value = headers.get(SEC_WEBSOCKET_PROTOCOL)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    match tokio_tungstenite::client_async(request, dial(endpoint, trust).await?).await {
+        Ok((frames, answer)) => Ok(Upgraded {
+            status: answer.status().as_u16(),
+            protocol: chosen(answer.headers()),
+            stream: Some(Box::new(bridge(frames))),
+        }),
+        Err(tungstenite::Error::Http(answer)) => Ok(Upgraded {
+            status: answer.status().as_u16(),
+            protocol: chosen(answer.headers()),
+            stream: None,
+        }),
+        // It said 101, but chose no sub-protocol or one that was not offered.
+        Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+            Ok(Upgraded { status: 101, protocol: None, stream: None })
+        }
+        Err(error) => Err(io::Error::other(error)),
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
-use twinspec_harness::clock::Clock;
-use twinspec_harness::device::{Device, Seen};
+use twinspec_harness::device::{Device, Seen, WebSocket};
+use twinspec_harness::tls::ClientCertificate;
 use twinspec_model::auth;
 use twinspec_model::wire::mqtt::{
     ConnAck, Connect, ConnectCode, Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe,
@@ -17,6 +18,7 @@ use twinspec_model::wire::topic::{DeviceTopic, Filter, HubTopic};
 use twinspec_model::wire::username::UserName;
 
 use super::{ALIVE, ANSWER, Bench, Registered, shorten};
+use crate::target::in_an_hour;
 use crate::verdict::{Checked, Stop};
 
 /// How a device logs in.
@@ -24,6 +26,18 @@ use crate::verdict::{Checked, Stop};
 pub struct Login {
     /// The CONNECT packet.
     pub connect: Connect,
+    /// The certificate shown in the TLS handshake.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// What a hub answered to a WebSocket upgrade.
+pub struct Upgrade {
+    /// HTTP status; 101 when it was accepted.
+    pub status: u16,
+    /// The sub-protocol that the hub chose.
+    pub protocol: Option<String>,
+    /// The connection, when it was accepted.
+    pub connection: Option<Connection>,
 }
 
 /// An open connection of a scripted device.
@@ -125,9 +139,8 @@ impl Bench {
     #[must_use]
     pub fn login(&self, who: &Registered) -> Login {
         let host = self.target.credentials.host.clone();
-        let expiry = Clock::default().now().after(Duration::from_secs(3600));
         let resource = format!("{host}/{}", who.identity.resource_path());
-        let token = auth::sign(&who.key, &resource, expiry, None).unwrap_or_default();
+        let token = auth::sign(&who.key, &resource, in_an_hour(), None).unwrap_or_default();
         let user_name = UserName {
             host,
             identity: who.identity.clone(),
@@ -137,7 +150,7 @@ impl Bench {
         let mut connect = Connect::new(who.identity.to_string());
         connect.user_name = Some(user_name.to_text());
         connect.password = Some(Bytes::from(token));
-        Login { connect }
+        Login { connect, certificate: None }
     }
 
     /// Connects `who` and waits until the hub accepts.
@@ -182,7 +195,7 @@ impl Bench {
         name: &str,
         login: &Login,
     ) -> Checked<(Connection, ConnAck)> {
-        let mut connection = self.open(name).await?;
+        let mut connection = self.open_with(name, login.certificate.as_deref()).await?;
         connection.send(&Packet::Connect(Box::new(login.connect.clone()))).await?;
         let answer = connection
             .pick(|packet| match packet {
@@ -199,20 +212,56 @@ impl Bench {
     /// # Errors
     /// [`Stop::Inconclusive`] when the hub cannot be reached.
     pub async fn open(&mut self, name: &str) -> Checked<Connection> {
+        self.open_with(name, None).await
+    }
+
+    async fn open_with(
+        &mut self,
+        name: &str,
+        certificate: Option<&ClientCertificate>,
+    ) -> Checked<Connection> {
         let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
         let target = &self.target;
-        let device = Device::open(name, &target.mqtt, &target.trust, wait, recorder).await;
+        let trust = match certificate {
+            None => Ok(target.trust.clone()),
+            Some(certificate) => target.trust.with_certificate(certificate),
+        };
+        let trust = trust.map_err(|error| Stop::Harness(error.to_string()))?;
+        let device = Device::open(name, &target.mqtt, &trust, wait, recorder).await;
         let device = device.map_err(|error| {
             Stop::Inconclusive(format!("cannot connect to {}: {error}", target.mqtt))
         })?;
-        Ok(Connection {
+        Ok(self.connection(device))
+    }
+
+    /// Asks the back-end endpoint for a WebSocket at `path`, offering `protocol`.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when the hub cannot be reached.
+    pub async fn open_websocket(&mut self, path: &str, protocol: &str) -> Checked<Upgrade> {
+        let target = &self.target;
+        let wanted = WebSocket { endpoint: &target.http, path, protocol };
+        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
+        let answer = Device::open_websocket("websocket", &wanted, &target.trust, wait, recorder);
+        let answer = answer.await.map_err(|error| {
+            Stop::Inconclusive(format!("cannot connect to {}: {error}", target.http))
+        })?;
+        Ok(Upgrade {
+            status: answer.status,
+            protocol: answer.protocol,
+            connection: answer.device.map(|device| self.connection(device)),
+        })
+    }
+
+    fn connection(&self, device: Device) -> Connection {
+        Connection {
             device,
-            answer_budget: wait,
+            answer_budget: self.budget(ANSWER),
             alive_budget: self.budget(ALIVE),
             backlog: VecDeque::new(),
             next_id: 1,
             next_rid: fastrand::u32(..),
-        })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every step that relies on a requirement names it: when the step breaks, the finding says which
 //! sentence was broken, even where the case is about another one.
 
+mod control;
 mod device;
 mod service;
 
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 
-pub use device::{Connection, Login, Notification, TwinAnswer};
+pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
 pub use service::IfMatch;
 pub(crate) use service::request as service_request;
 

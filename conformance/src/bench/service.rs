@@ -6,11 +6,12 @@ use http::header::IF_MATCH;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use twinspec_harness::operator::{Answer, Request};
+use twinspec_model::auth;
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::{ANSWER, Bench, LOOK_AGAIN, VISIBLE};
-use crate::target::Target;
+use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Stop};
 
 /// The API version that cases use: the current one of the service SDKs.
@@ -57,9 +58,62 @@ impl Bench {
         body: Option<Bytes>,
     ) -> Checked<Answer> {
         let request = request(&self.target, method, path, if_match, body);
+        self.exchange(&request).await
+    }
+
+    /// Like [`Self::call`] with other credentials; none at all for `None`.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn call_as(
+        &mut self,
+        authorization: Option<String>,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Checked<Answer> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let request = request(&self.target, method, path, IfMatch::Absent, body);
+        self.exchange(&Request { authorization, ..request }).await
+    }
+
+    /// Sends any request: nothing is added, no `api-version`, no credentials.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn exchange(&mut self, request: &Request) -> Checked<Answer> {
         let wait = self.budget(ANSWER);
-        let answer = self.target.operator.call(&request, wait, &self.recorder).await;
+        let answer = self.target.operator.call(request, wait, &self.recorder).await;
         answer.map_err(|error| Stop::Inconclusive(error.to_string()))
+    }
+
+    /// The request that [`Self::call`] would send, to be changed and given to [`Self::exchange`].
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Request {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        request(&self.target, method, path, IfMatch::Absent, body)
+    }
+
+    /// A token of the policy `name` for `resource` below the host (empty: the whole hub), valid
+    /// for an hour.
+    ///
+    /// # Errors
+    /// [`Stop::Unsupported`] when the policy's key is not known.
+    pub fn policy_token(&self, name: &str, resource: &str) -> Checked<String> {
+        let key = self.target.policy_key(name).ok_or_else(|| {
+            Stop::Unsupported(format!("the key of the policy {name} is not known"))
+        })?;
+        let host = &self.target.credentials.host;
+        let resource =
+            if resource.is_empty() { host.clone() } else { format!("{host}/{resource}") };
+        auth::sign(&key, &resource, in_an_hour(), Some(name))
+            .ok_or_else(|| Stop::Unsupported(format!("the key of the policy {name} is no base64")))
+    }
+
+    /// The hub's host name in user names and tokens.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.target.credentials.host
     }
 
     /// PATCH or PUT of a twin; whatever is answered.

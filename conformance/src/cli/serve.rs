@@ -35,6 +35,12 @@ pub(super) struct Options {
     /// HTTP over TLS, for example 127.0.0.1:8443
     #[arg(long, value_name = "ADDR")]
     https: Option<SocketAddr>,
+    /// The control interface, for example 127.0.0.1:9090; it has no credentials
+    #[arg(long, value_name = "ADDR")]
+    control: Option<SocketAddr>,
+    /// Authorities whose device certificates are trusted, PEM
+    #[arg(long, value_name = "FILE")]
+    device_ca: Option<PathBuf>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -66,6 +72,7 @@ struct Endpoints {
     mqtts: Option<String>,
     http: Option<String>,
     https: Option<String>,
+    control: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,8 +96,9 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
             seed
         }
     };
-    let config = HubConfig::new(options.hostname.clone(), seed);
-    let hub = ReferenceHub::start(config, &listen(options), Clock::default()).await;
+    let events = options.control.is_some();
+    let config = HubConfig { events, ..HubConfig::new(options.hostname.clone(), seed) };
+    let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
     let ca_file = options.ca_file.clone().unwrap_or_else(|| default.clone());
@@ -119,20 +127,21 @@ async fn until_stopped() -> Result<(), Trouble> {
     }
 }
 
-fn listen(options: &Options) -> Listen {
-    let asked = Listen {
-        mqtt: options.mqtt,
-        mqtts: options.mqtts,
-        http: options.http,
-        https: options.https,
-    };
+fn listen(options: &Options) -> Result<Listen, Trouble> {
+    let Options { mqtt, mqtts, http, https, control, .. } = *options;
+    let device_authorities =
+        match &options.device_ca {
+            None => None,
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+                Trouble::usage(format!("--device-ca {}: {error}", path.display()))
+            })?),
+        };
     let usual = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
-    match asked {
-        Listen { mqtt: None, mqtts: None, http: None, https: None } => {
-            Listen { mqtt: usual(1883), mqtts: usual(8883), http: usual(8080), https: usual(8443) }
-        }
+    let (mqtt, mqtts, http, https) = match (mqtt, mqtts, http, https) {
+        (None, None, None, None) => (usual(1883), usual(8883), usual(8080), usual(8443)),
         some => some,
-    }
+    };
+    Ok(Listen { mqtt, mqtts, http, https, control, device_authorities })
 }
 
 /// Reads `--devices`.
@@ -183,6 +192,7 @@ async fn announce(
             mqtts: url("mqtts", bound.mqtts),
             http: url("http", bound.http),
             https: url("https", bound.https),
+            control: url("http", bound.control),
         },
         ca_file,
         service_connection_string: string(Holder::Policy(POLICY.to_owned()), key),
@@ -193,9 +203,12 @@ async fn announce(
 fn print_text(announcement: &Announcement) {
     let Announcement { hostname, endpoints, ca_file, .. } = announcement;
     anstream::println!("reference hub {hostname}");
-    let Endpoints { mqtt, mqtts, http, https } = endpoints;
+    let Endpoints { mqtt, mqtts, http, https, control } = endpoints;
     for endpoint in [mqtt, mqtts, http, https].into_iter().flatten() {
         anstream::println!("  {endpoint}");
+    }
+    if let Some(control) = control {
+        anstream::println!("control interface\n  {control}");
     }
     anstream::println!("certificate authority\n  {}", ca_file.display());
     anstream::println!("service connection string\n  {}", announcement.service_connection_string);

@@ -50,6 +50,12 @@ pub(super) struct HubOptions {
     /// Back-end endpoint, https:// or on loopback http:// [default: the host, port 443]
     #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP")]
     http: Option<Endpoint>,
+    /// The hub's control interface, http:// (harness/CONTROL.md)
+    #[arg(long, value_name = "URL", env = "TWINSPEC_CONTROL")]
+    control: Option<Endpoint>,
+    /// Nobody else uses the hub: allow cases that change what belongs to all
+    #[arg(long)]
+    dedicated_hub: bool,
     /// Connection string of a policy with all rights, such as iothubowner
     #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
     connection_string: Option<ConnectionString>,
@@ -109,7 +115,7 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(None, Profile::default(), run)
+    start(None, false, Profile::default(), run)
 }
 
 /// `twinspec test`.
@@ -119,7 +125,7 @@ pub(super) fn test(role: &Role) -> Done {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
-    start(parts(hub)?, profile, run)
+    start(parts(hub)?, hub.dedicated_hub, profile, run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -140,12 +146,19 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
     }
     check_scheme("--mqtt", hub.mqtt.as_ref(), [Scheme::Mqtt, Scheme::Mqtts])?;
     check_scheme("--http", hub.http.as_ref(), [Scheme::Http, Scheme::Https])?;
+    check_scheme("--control", hub.control.as_ref(), [Scheme::Http, Scheme::Https])?;
     let trust = match &hub.ca {
         None => Trust::machine(),
         Some(path) => Trust::file(path),
     };
     let trust = trust.map_err(Trouble::usage)?;
-    Ok(Some(Parts { mqtt: hub.mqtt.clone(), http: hub.http.clone(), credentials, trust }))
+    Ok(Some(Parts {
+        mqtt: hub.mqtt.clone(),
+        http: hub.http.clone(),
+        control: hub.control.clone(),
+        credentials,
+        trust,
+    }))
 }
 
 fn check_scheme(
@@ -161,7 +174,7 @@ fn check_scheme(
     }
 }
 
-fn start(parts: Option<Parts>, profile: Profile, options: &RunOptions) -> Done {
+fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
@@ -186,22 +199,24 @@ fn start(parts: Option<Parts>, profile: Profile, options: &RunOptions) -> Done {
         let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
-    runtime()?.block_on(run_all(parts, profile, options, &known, cases))
+    runtime()?.block_on(async {
+        let mut target = match parts {
+            None => Target::embedded(profile).await.map_err(Trouble::environment)?,
+            Some(parts) => Target::foreign(parts, profile),
+        };
+        target.dedicated = dedicated;
+        run_all(target, options, &known, cases).await
+    })
 }
 
 async fn run_all(
-    parts: Option<Parts>,
-    profile: Profile,
+    mut target: Target,
     options: &RunOptions,
     known: &KnownFailures,
     mut cases: Vec<Selected>,
 ) -> Done {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    // Names must not repeat when a run is repeated: they are drawn before the seed is set.
-    let mut target = match parts {
-        None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-        Some(parts) => Target::foreign(parts, profile),
-    };
+    // Names were drawn when the target was made: they must not repeat when a run is.
     fastrand::seed(seed);
     fastrand::shuffle(&mut cases);
     target.patience = options.patience;

@@ -54,7 +54,7 @@ pub struct Kill {
 
 /// All mutants in a fixed order.
 pub fn all() -> impl Iterator<Item = &'static Mutant> {
-    hub::MUTANTS.iter().flat_map(|mutants| mutants.iter())
+    hub::MUTANTS.iter().flat_map(|subject| subject.iter().flat_map(|mutants| mutants.iter()))
 }
 
 /// Runs the cases that could see `mutant` against it.

@@ -117,11 +117,7 @@ pub fn remembering<M: Send + 'static>(
     input: fn(&mut M, Input) -> Vec<Input>,
     output: fn(&mut M, Output) -> Vec<Output>,
 ) -> Box<dyn Overlay> {
-    Box::new(Remembering {
-        memory,
-        input,
-        output,
-    })
+    Box::new(Remembering { memory, input, output })
 }
 
 /// An overlay that edits the members of each section that is written, before the model sees them.
@@ -208,12 +204,8 @@ pub fn set(object: &mut Value, member: &str, value: impl Into<Value>) {
 pub fn each_value(value: &mut Value, edit: &mut dyn FnMut(&mut Value)) {
     edit(value);
     match value {
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|inner| each_value(inner, edit)),
-        Value::Object(members) => members
-            .values_mut()
-            .for_each(|inner| each_value(inner, edit)),
+        Value::Array(elements) => elements.iter_mut().for_each(|inner| each_value(inner, edit)),
+        Value::Object(members) => members.values_mut().for_each(|inner| each_value(inner, edit)),
         _ => {}
     }
 }
@@ -221,9 +213,7 @@ pub fn each_value(value: &mut Value, edit: &mut dyn FnMut(&mut Value)) {
 /// An overlay that edits each value in each section that is written.
 pub fn on_written_values(edit: impl Fn(&mut Value) + Send + 'static) -> Box<dyn Overlay> {
     on_written(move |_, members| {
-        members
-            .values_mut()
-            .for_each(|value| each_value(value, &mut |value| edit(value)));
+        members.values_mut().for_each(|value| each_value(value, &mut |value| edit(value)));
     })
 }
 

@@ -1,3 +1,9 @@
 //! Cases that judge a hub.
 
+pub mod auth;
+pub mod connection;
+pub mod http;
+pub mod registry;
+pub mod session;
+pub mod telemetry;
 pub mod twin;

@@ -49,12 +49,7 @@ const REQUIREMENT: &str = "HUB-MERGE-023";
 
 async fn patch_of_desired(bench: &mut Bench) -> Checked {
     let bad = json!({ "a": "new", "m": { "b": "new", "bad key": "x", "c": "new" }, "z": "new" });
-    refused(
-        bench,
-        Method::PATCH,
-        &json!({ "properties": { "desired": bad } }),
-    )
-    .await
+    refused(bench, Method::PATCH, &json!({ "properties": { "desired": bad } })).await
 }
 
 async fn patch_of_both_sections(bench: &mut Bench) -> Checked {
@@ -85,9 +80,7 @@ async fn refused(bench: &mut Bench, method: Method, body: &Value) -> Checked {
     let good = json!({ "tags": before, "properties": { "desired": before } });
     bench.patch_twin(&device, &good).await?;
     let before = bench.read_twin(&device).await?;
-    let answer = bench
-        .write_twin(method, &device, IfMatch::Absent, body)
-        .await?;
+    let answer = bench.write_twin(method, &device, IfMatch::Absent, body).await?;
     must_be_refused(answer.status.as_u16(), &answer.to_string())?;
     let after = bench.read_twin(&device).await?;
     bench.equal_json(REQUIREMENT, "twin", &writable(&before), &writable(&after));
@@ -96,9 +89,7 @@ async fn refused(bench: &mut Bench, method: Method, body: &Value) -> Checked {
 
 async fn report(bench: &mut Bench) -> Checked {
     let mut section = Section::of_device(bench, Part::Reported).await?;
-    section
-        .fill(bench, &json!({ "a": "old", "m": { "b": "old" } }))
-        .await?;
+    section.fill(bench, &json!({ "a": "old", "m": { "b": "old" } })).await?;
     let before = section.connection.twin().await?;
     let bad = json!({ "a": "new", "m": { "b": "new", "bad key": "x", "c": "new" }, "z": "new" });
     let answer = section.connection.report(&bad).await?;
@@ -106,9 +97,7 @@ async fn report(bench: &mut Bench) -> Checked {
     let after = section.connection.twin().await?;
     bench.equal_json(REQUIREMENT, "twin as the device reads it", &before, &after);
     // What a lagging back-end read might hide shows together with the next write.
-    section
-        .patch(bench, "HUB-MERGE-001", &json!({ "after": "yes" }))
-        .await?;
+    section.patch(bench, "HUB-MERGE-001", &json!({ "after": "yes" })).await?;
     let content = json!({ "a": "old", "m": { "b": "old" }, "after": "yes" });
     section.holds(bench, REQUIREMENT, &content).await?;
     Ok(())

@@ -68,14 +68,7 @@ pub(super) const CASES: &[Case] = &[
         title: "A PATCH without If-Match is unconditional",
         requirements: &["HUB-CONC-005"],
         needs: &[],
-        run: |bench| {
-            Box::pin(always(
-                bench,
-                "HUB-CONC-005",
-                Method::PATCH,
-                IfMatch::Absent,
-            ))
-        },
+        run: |bench| Box::pin(always(bench, "HUB-CONC-005", Method::PATCH, IfMatch::Absent)),
     },
     Case {
         id: "twin-put-unconditional",
@@ -119,14 +112,7 @@ const BARE_STAR: IfMatch<'static> = IfMatch::Raw("*");
 async fn current_etag(bench: &mut Bench, requirement: &'static str, method: Method) -> Checked {
     let device = bench.device().await?.identity;
     let etag = etag(&mode(bench, &device, "first").await?);
-    applied(
-        bench,
-        &device,
-        requirement,
-        (method, IfMatch::Etag(&etag)),
-        "second",
-    )
-    .await
+    applied(bench, &device, requirement, (method, IfMatch::Etag(&etag)), "second").await
 }
 
 async fn module_etag(bench: &mut Bench) -> Checked {
@@ -141,44 +127,17 @@ async fn module_etag(bench: &mut Bench) -> Checked {
 async fn wrong_etag(bench: &mut Bench, requirement: &'static str, method: Method) -> Checked {
     let device = bench.device().await?.identity;
     let etag = etag(&mode(bench, &device, "first").await?);
-    applied(
-        bench,
-        &device,
-        requirement,
-        (method.clone(), IfMatch::Etag(&etag)),
-        "second",
-    )
-    .await?;
-    refused(
-        bench,
-        &device,
-        requirement,
-        (method, IfMatch::Etag("abc")),
-        "second",
-    )
-    .await
+    applied(bench, &device, requirement, (method.clone(), IfMatch::Etag(&etag)), "second").await?;
+    refused(bench, &device, requirement, (method, IfMatch::Etag("abc")), "second").await
 }
 
 async fn stale_etag(bench: &mut Bench, requirement: &'static str, method: Method) -> Checked {
     let device = bench.device().await?.identity;
     let stale = etag(&mode(bench, &device, "first").await?);
     let current = etag(&mode(bench, &device, "second").await?);
-    applied(
-        bench,
-        &device,
-        requirement,
-        (method.clone(), IfMatch::Etag(&current)),
-        "third",
-    )
-    .await?;
-    refused(
-        bench,
-        &device,
-        requirement,
-        (method, IfMatch::Etag(&stale)),
-        "third",
-    )
-    .await
+    applied(bench, &device, requirement, (method.clone(), IfMatch::Etag(&current)), "third")
+        .await?;
+    refused(bench, &device, requirement, (method, IfMatch::Etag(&stale)), "third").await
 }
 
 /// Demands that `condition` lets a write pass, and another on the twin so changed.
@@ -191,14 +150,7 @@ async fn always(
     condition: IfMatch<'_>,
 ) -> Checked {
     let device = bench.device().await?.identity;
-    applied(
-        bench,
-        &device,
-        requirement,
-        (method.clone(), condition),
-        "first",
-    )
-    .await?;
+    applied(bench, &device, requirement, (method.clone(), condition), "first").await?;
     applied(bench, &device, requirement, (method, condition), "second").await
 }
 
@@ -210,16 +162,9 @@ async fn applied(
     (method, condition): (Method, IfMatch<'_>),
     mode: &str,
 ) -> Checked {
-    let answer = bench
-        .write_twin(method, identity, condition, &body(mode))
-        .await?;
+    let answer = bench.write_twin(method, identity, condition, &body(mode)).await?;
     let allowed = format!("200 under {condition:?}");
-    bench.demand(
-        requirement,
-        answer.status.as_u16() == 200,
-        allowed,
-        answer.to_string(),
-    );
+    bench.demand(requirement, answer.status.as_u16() == 200, allowed, answer.to_string());
     let twin = bench.watch_twin(identity, |twin| holds(twin, mode)).await?;
     demand_mode(bench, requirement, &twin, mode);
     Ok(())
@@ -234,16 +179,9 @@ async fn refused(
     mode: &str,
 ) -> Checked {
     let before = bench.watch_twin(identity, |twin| holds(twin, mode)).await?;
-    let answer = bench
-        .write_twin(method, identity, condition, &body("refused"))
-        .await?;
+    let answer = bench.write_twin(method, identity, condition, &body("refused")).await?;
     let allowed = format!("412 under {condition:?}");
-    bench.demand(
-        requirement,
-        answer.status.as_u16() == 412,
-        allowed,
-        answer.to_string(),
-    );
+    bench.demand(requirement, answer.status.as_u16() == 412, allowed, answer.to_string());
     let after = bench.read_twin(identity).await?;
     demand_mode(bench, requirement, &after, mode);
     bench.equal(requirement, "etag", etag(&before), etag(&after));
@@ -261,26 +199,16 @@ fn body(mode: &str) -> Value {
 }
 
 fn holds(twin: &Value, mode: &str) -> bool {
-    [Part::Tags, Part::Desired]
-        .iter()
-        .all(|part| part.content(twin) == json!({ "mode": mode }))
+    [Part::Tags, Part::Desired].iter().all(|part| part.content(twin) == json!({ "mode": mode }))
 }
 
 fn demand_mode(bench: &mut Bench, requirement: &'static str, twin: &Value, mode: &str) {
     for (part, name) in [(Part::Tags, "tags"), (Part::Desired, "desired")] {
-        bench.equal_json(
-            requirement,
-            name,
-            &json!({ "mode": mode }),
-            &part.content(twin),
-        );
+        bench.equal_json(requirement, name, &json!({ "mode": mode }), &part.content(twin));
     }
 }
 
 /// The etag of a twin; empty when it has none.
 pub(super) fn etag(twin: &Value) -> String {
-    twin.get("etag")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    twin.get("etag").and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -17,28 +17,14 @@ pub(super) const CASES: &[Case] = &[
         title: "A desired PATCH adds absent keys and replaces scalar values",
         requirements: &["HUB-MERGE-001"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Desired,
-                "HUB-MERGE-001",
-                adds_and_replaces(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Desired, "HUB-MERGE-001", adds_and_replaces())),
     },
     Case {
         id: "twin-merge-desired-keeps-unmentioned",
         title: "A desired PATCH leaves keys alone that it does not mention, nested ones too",
         requirements: &["HUB-MERGE-002"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Desired,
-                "HUB-MERGE-002",
-                keeps_unmentioned(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Desired, "HUB-MERGE-002", keeps_unmentioned())),
     },
     Case {
         id: "twin-merge-desired-nested",
@@ -52,14 +38,7 @@ pub(super) const CASES: &[Case] = &[
         title: "A null removes a desired key, at top level and nested",
         requirements: &["HUB-MERGE-004"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Desired,
-                "HUB-MERGE-004",
-                null_removes(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Desired, "HUB-MERGE-004", null_removes())),
     },
     Case {
         id: "twin-merge-desired-null-absent",
@@ -73,14 +52,7 @@ pub(super) const CASES: &[Case] = &[
         title: "A null inside an absent desired object creates the object, empty",
         requirements: &["HUB-MERGE-006"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Desired,
-                "HUB-MERGE-006",
-                null_creates_parent(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Desired, "HUB-MERGE-006", null_creates_parent())),
     },
     Case {
         id: "twin-merge-desired-null-spares-siblings",
@@ -88,12 +60,7 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-MERGE-007"],
         needs: &[],
         run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Desired,
-                "HUB-MERGE-007",
-                null_spares_siblings(),
-            ))
+            Box::pin(merges(bench, Part::Desired, "HUB-MERGE-007", null_spares_siblings()))
         },
     },
     Case {
@@ -134,12 +101,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "twin-merge-module-desired",
         title: "A PATCH of a module's desired properties merges like one of a device's",
-        requirements: &[
-            "HUB-MERGE-001",
-            "HUB-MERGE-002",
-            "HUB-MERGE-003",
-            "HUB-MERGE-004",
-        ],
+        requirements: &["HUB-MERGE-001", "HUB-MERGE-002", "HUB-MERGE-003", "HUB-MERGE-004"],
         needs: &[],
         run: body!(module_desired),
     },
@@ -178,19 +140,11 @@ pub(super) fn null_removes() -> Merge {
 }
 
 pub(super) fn null_absent() -> Merge {
-    Merge {
-        before: json!({}),
-        patch: json!({ "zz": null }),
-        after: json!({}),
-    }
+    Merge { before: json!({}), patch: json!({ "zz": null }), after: json!({}) }
 }
 
 pub(super) fn null_creates_parent() -> Merge {
-    Merge {
-        before: json!({}),
-        patch: json!({ "a": { "b": null } }),
-        after: json!({ "a": {} }),
-    }
+    Merge { before: json!({}), patch: json!({ "a": { "b": null } }), after: json!({ "a": {} }) }
 }
 
 pub(super) fn null_spares_siblings() -> Merge {
@@ -238,18 +192,11 @@ async fn tags_null_absent(bench: &mut Bench) -> Checked {
 async fn desired_null_section(bench: &mut Bench) -> Checked {
     const REQUIREMENT: &str = "HUB-MERGE-016";
     let mut section = Section::of_device(bench, Part::Desired).await?;
-    section
-        .fill(bench, &json!({ "mode": "eco", "o": { "x": "1" } }))
-        .await?;
+    section.fill(bench, &json!({ "mode": "eco", "o": { "x": "1" } })).await?;
     section.patch(bench, REQUIREMENT, &json!(null)).await?;
     section.holds(bench, REQUIREMENT, &json!({})).await?;
     let seen = section.read_by_device().await?;
-    bench.equal_json(
-        REQUIREMENT,
-        "desired as the device reads it",
-        &json!({}),
-        &seen,
-    );
+    bench.equal_json(REQUIREMENT, "desired as the device reads it", &json!({}), &seen);
     Ok(())
 }
 
@@ -260,11 +207,7 @@ async fn module_desired(bench: &mut Bench) -> Checked {
 
 /// PATCHes of a module's section, each with what the section then holds.
 pub(super) fn module_steps() -> Vec<Step> {
-    let step = |requirement, patch, content| Step {
-        requirement,
-        patch,
-        content,
-    };
+    let step = |requirement, patch, content| Step { requirement, patch, content };
     vec![
         step(
             "HUB-MERGE-001",

@@ -19,28 +19,14 @@ pub(super) const CASES: &[Case] = &[
         title: "A reported PATCH adds absent keys and replaces scalar values",
         requirements: &["HUB-MERGE-001"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-001",
-                adds_and_replaces(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-001", adds_and_replaces())),
     },
     Case {
         id: "twin-merge-reported-keeps-unmentioned",
         title: "A reported PATCH leaves keys alone that it does not mention, nested ones too",
         requirements: &["HUB-MERGE-002"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-002",
-                keeps_unmentioned(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-002", keeps_unmentioned())),
     },
     Case {
         id: "twin-merge-reported-nested",
@@ -54,28 +40,14 @@ pub(super) const CASES: &[Case] = &[
         title: "A null removes a reported key, at top level and nested",
         requirements: &["HUB-MERGE-004"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-004",
-                null_removes(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-004", null_removes())),
     },
     Case {
         id: "twin-merge-reported-null-absent",
         title: "A null for an absent reported key is accepted and creates nothing",
         requirements: &["HUB-MERGE-005"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-005",
-                null_absent(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-005", null_absent())),
     },
     Case {
         id: "twin-merge-reported-null-creates-parent",
@@ -83,12 +55,7 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-MERGE-006"],
         needs: &[],
         run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-006",
-                null_creates_parent(),
-            ))
+            Box::pin(merges(bench, Part::Reported, "HUB-MERGE-006", null_creates_parent()))
         },
     },
     Case {
@@ -97,12 +64,7 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-MERGE-007"],
         needs: &[],
         run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-007",
-                null_spares_siblings(),
-            ))
+            Box::pin(merges(bench, Part::Reported, "HUB-MERGE-007", null_spares_siblings()))
         },
     },
     Case {
@@ -117,24 +79,12 @@ pub(super) const CASES: &[Case] = &[
         title: "A reported object whose last member is removed stays, empty",
         requirements: &["HUB-MERGE-011"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-011",
-                last_member(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-011", last_member())),
     },
     Case {
         id: "twin-merge-module-reported",
         title: "A module's reported PATCH merges like a device's",
-        requirements: &[
-            "HUB-MERGE-001",
-            "HUB-MERGE-002",
-            "HUB-MERGE-003",
-            "HUB-MERGE-004",
-        ],
+        requirements: &["HUB-MERGE-001", "HUB-MERGE-002", "HUB-MERGE-003", "HUB-MERGE-004"],
         needs: &[],
         run: body!(module_reported),
     },

@@ -84,16 +84,7 @@ async fn get_body_empty_or_space(bench: &mut Bench) -> Checked {
 }
 
 async fn get_body_not_parsed(bench: &mut Bench) -> Checked {
-    get_with_bodies(
-        bench,
-        &[
-            "",
-            "{\"fan\":",
-            "twin, please",
-            "{\"reported\":{\"fan\":1}}",
-        ],
-    )
-    .await
+    get_with_bodies(bench, &["", "{\"fan\":", "twin, please", "{\"reported\":{\"fan\":1}}"]).await
 }
 
 /// Reads the twin once with each of `bodies`: all answers are 200 with the same document.
@@ -123,9 +114,7 @@ async fn get_shape_new(bench: &mut Bench) -> Checked {
 async fn get_shape_filled(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    connection
-        .reported(&json!({ "fan": { "speed": 2 } }))
-        .await?;
+    connection.reported(&json!({ "fan": { "speed": 2 } })).await?;
     let patch = json!({ "tags": { "site": 7 }, "properties": { "desired": { "interval": 30 } } });
     bench.patch_twin(&device.identity, &patch).await?;
     demand_shape(bench, &mut connection).await
@@ -153,29 +142,17 @@ async fn get_hides_tags(bench: &mut Bench) -> Checked {
     let patch = json!({ "tags": { "site": HIDDEN } });
     bench.patch_twin(&device.identity, &patch).await?;
     let twin = bench.read_twin(&device.identity).await?;
-    bench.equal_json(
-        "HUB-MERGE-015",
-        "tag",
-        &json!(HIDDEN),
-        at(&twin, "/tags/site"),
-    );
+    bench.equal_json("HUB-MERGE-015", "tag", &json!(HIDDEN), at(&twin, "/tags/site"));
     let document = connection.twin().await?;
     let hidden = document.get("tags").is_none() && !document.to_string().contains(HIDDEN);
-    bench.demand(
-        "HUB-TWIN-004",
-        hidden,
-        "a document without tags",
-        document.to_string(),
-    );
+    bench.demand("HUB-TWIN-004", hidden, "a document without tags", document.to_string());
     Ok(())
 }
 
 async fn get_hides_metadata(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    connection
-        .reported(&json!({ "fan": { "speed": 2 } }))
-        .await?;
+    connection.reported(&json!({ "fan": { "speed": 2 } })).await?;
     let patch = json!({ "properties": { "desired": { "fan": { "speed": 3 } } } });
     bench.patch_twin(&device.identity, &patch).await?;
     let text = connection.twin().await?.to_string();

@@ -55,12 +55,7 @@ async fn demand_refused(bench: &mut Bench, connection: &mut Connection, version:
     let answer = report_if("HUB-TWIN-017", connection, version, &patch).await?;
     bench.equal("HUB-TWIN-017", "status", 412, answer.status);
     let after = connection.twin().await?;
-    bench.equal_json(
-        "HUB-TWIN-017",
-        "reported",
-        at(&before, "/reported"),
-        at(&after, "/reported"),
-    );
+    bench.equal_json("HUB-TWIN-017", "reported", at(&before, "/reported"), at(&after, "/reported"));
     Ok(())
 }
 
@@ -89,7 +84,5 @@ async fn report_if(
 ) -> Checked<TwinAnswer> {
     let rid = connection.new_rid();
     let topic = format!("$iothub/twin/PATCH/properties/reported/?$rid={rid}&$version={version}");
-    connection
-        .ask(requirement, &topic, &rid, &patch.to_string())
-        .await
+    connection.ask(requirement, &topic, &rid, &patch.to_string()).await
 }

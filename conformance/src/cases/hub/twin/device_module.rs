@@ -52,12 +52,7 @@ async fn module_get(bench: &mut Bench) -> Checked {
     for (connection, owner) in [(&mut of_device, "device"), (&mut of_module, "module")] {
         let document = connection.twin().await?;
         let what = format!("desired.owner of the {owner}");
-        bench.equal_json(
-            "HUB-TWIN-013",
-            &what,
-            &json!(owner),
-            at(&document, "/desired/owner"),
-        );
+        bench.equal_json("HUB-TWIN-013", &what, &json!(owner), at(&document, "/desired/owner"));
     }
     Ok(())
 }
@@ -71,21 +66,11 @@ async fn module_report(bench: &mut Bench) -> Checked {
     let shows = |twin: &Value| at(twin, "/properties/reported/lens") == "wide";
     let twin = bench.watch_twin(&module.identity, shows).await?;
     let lens = at(&twin, "/properties/reported/lens");
-    bench.equal_json(
-        "HUB-TWIN-013",
-        "reported.lens of the module",
-        &json!("wide"),
-        lens,
-    );
+    bench.equal_json("HUB-TWIN-013", "reported.lens of the module", &json!("wide"), lens);
     let twin = bench.read_twin(&device.identity).await?;
     let seen = at(&twin, "/properties/reported");
     let absent = seen.get("lens").is_none();
-    bench.demand(
-        "HUB-TWIN-013",
-        absent,
-        "no lens in the device's twin",
-        seen.to_string(),
-    );
+    bench.demand("HUB-TWIN-013", absent, "no lens in the device's twin", seen.to_string());
     let document = of_device.twin().await?;
     let absent = at(&document, "/reported").get("lens").is_none();
     let allowed = "no lens in the device's document";

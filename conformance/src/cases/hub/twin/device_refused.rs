@@ -48,12 +48,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Bodies that no parser takes for JSON, however forgiving it is.
-const MALFORMED: [&str; 4] = [
-    "{\"door\":",
-    "{\"door\":\"open\"",
-    "{\"door\" \"open\"}",
-    "door=open",
-];
+const MALFORMED: [&str; 4] =
+    ["{\"door\":", "{\"door\":\"open\"", "{\"door\" \"open\"}", "door=open"];
 
 async fn report_malformed(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
@@ -64,10 +60,8 @@ async fn report_malformed(bench: &mut Bench) -> Checked {
 async fn report_malformed_tail(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    let bodies = [
-        "{\"fan\":2,\"door\":\"open\",\"led\":",
-        "{\"fan\":null,\"door\":\"open\",\"led\"",
-    ];
+    let bodies =
+        ["{\"fan\":2,\"door\":\"open\",\"led\":", "{\"fan\":null,\"door\":\"open\",\"led\""];
     demand_malformed(bench, &mut connection, &bodies).await
 }
 
@@ -88,20 +82,10 @@ async fn demand_malformed(
     let before = connection.twin().await?;
     for body in bodies {
         let answer = report("HUB-TWIN-015", connection, body).await?;
-        bench.equal(
-            "HUB-TWIN-015",
-            &format!("status for {body}"),
-            400,
-            answer.status,
-        );
+        bench.equal("HUB-TWIN-015", &format!("status for {body}"), 400, answer.status);
     }
     let after = connection.twin().await?;
-    bench.equal_json(
-        "HUB-TWIN-015",
-        "reported",
-        at(&before, "/reported"),
-        at(&after, "/reported"),
-    );
+    bench.equal_json("HUB-TWIN-015", "reported", at(&before, "/reported"), at(&after, "/reported"));
     Ok(())
 }
 
@@ -130,23 +114,13 @@ async fn report_version_in_body(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&device).await?;
     connection.reported(&json!({ "fan": 1 })).await?;
     let before = connection.twin().await?;
-    let answer = report(
-        "HUB-TWIN-019",
-        &mut connection,
-        "{\"fan\":2,\"$version\":3}",
-    )
-    .await?;
+    let answer = report("HUB-TWIN-019", &mut connection, "{\"fan\":2,\"$version\":3}").await?;
     bench.equal("HUB-TWIN-019", "status", 400, answer.status);
     let error = answer.json();
     let code = at(&error, "/errorCode");
     bench.equal_json("HUB-TWIN-019", "errorCode", &json!(400_004), code);
     let after = connection.twin().await?;
-    bench.equal_json(
-        "HUB-TWIN-019",
-        "reported",
-        at(&before, "/reported"),
-        at(&after, "/reported"),
-    );
+    bench.equal_json("HUB-TWIN-019", "reported", at(&before, "/reported"), at(&after, "/reported"));
     Ok(())
 }
 

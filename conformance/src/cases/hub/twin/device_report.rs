@@ -91,10 +91,7 @@ async fn report_topic_order(bench: &mut Bench) -> Checked {
     let version = reported_version(&mut connection).await?;
     let topic = "$iothub/twin/PATCH/properties/reported/?$rid=report-1";
     connection.publish(topic, "{\"fan\":1}").await?;
-    let allowed = format!(
-        "$iothub/twin/res/204/?$rid=report-1&$version={}",
-        version + 1
-    );
+    let allowed = format!("$iothub/twin/res/204/?$rid=report-1&$version={}", version + 1);
     // Read as text: the parser of the bench takes no other order.
     let seen = connection.expect("HUB-TWIN-009", &allowed, |packet| match packet {
         Packet::Publish(publish) => Some(publish.topic.clone()),
@@ -123,21 +120,12 @@ async fn report_version_at_service(bench: &mut Bench) -> Checked {
     let shows = |twin: &Value| at(twin, "/properties/reported/fan") == 1;
     let twin = bench.watch_twin(&device.identity, shows).await?;
     let read = at(&twin, "/properties/reported/$version");
-    bench.equal_json(
-        "HUB-TWIN-010",
-        "reported.$version",
-        &json!(acknowledged),
-        read,
-    );
+    bench.equal_json("HUB-TWIN-010", "reported.$version", &json!(acknowledged), read);
     Ok(())
 }
 
 async fn report_version_grows(bench: &mut Bench) -> Checked {
-    let patches = [
-        json!({ "fan": 1 }),
-        json!({ "fan": 2, "led": "on" }),
-        json!({ "led": null }),
-    ];
+    let patches = [json!({ "fan": 1 }), json!({ "fan": 2, "led": "on" }), json!({ "led": null })];
     demand_growth(bench, &patches).await
 }
 
@@ -168,16 +156,9 @@ async fn report_spares_desired_at_device(bench: &mut Bench) -> Checked {
     bench.patch_twin(&device.identity, &patch).await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     let before = connection.twin().await?;
-    connection
-        .reported(&json!({ "fan": 1, "door": "open" }))
-        .await?;
+    connection.reported(&json!({ "fan": 1, "door": "open" })).await?;
     let after = connection.twin().await?;
-    bench.equal_json(
-        "HUB-TWIN-012",
-        "desired",
-        at(&before, "/desired"),
-        at(&after, "/desired"),
-    );
+    bench.equal_json("HUB-TWIN-012", "desired", at(&before, "/desired"), at(&after, "/desired"));
     Ok(())
 }
 
@@ -186,15 +167,10 @@ async fn report_spares_desired_at_service(bench: &mut Bench) -> Checked {
     let patch = json!({ "properties": { "desired": { "fan": 7, "led": "on" } } });
     let before = bench.patch_twin(&device.identity, &patch).await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    connection
-        .reported(&json!({ "fan": null, "door": "open" }))
-        .await?;
+    connection.reported(&json!({ "fan": null, "door": "open" })).await?;
     let shows = |twin: &Value| at(twin, "/properties/reported/door") == "open";
     let after = bench.watch_twin(&device.identity, shows).await?;
-    let (before, after) = (
-        at(&before, "/properties/desired"),
-        at(&after, "/properties/desired"),
-    );
+    let (before, after) = (at(&before, "/properties/desired"), at(&after, "/properties/desired"));
     bench.equal_json("HUB-TWIN-012", "desired", before, after);
     Ok(())
 }
@@ -214,7 +190,5 @@ async fn report_unsubscribed(bench: &mut Bench) -> Checked {
 /// The reported version that the device reads.
 async fn reported_version(connection: &mut Connection) -> Checked<u64> {
     let document = connection.twin().await?;
-    Ok(at(&document, "/reported/$version")
-        .as_u64()
-        .unwrap_or_default())
+    Ok(at(&document, "/reported/$version").as_u64().unwrap_or_default())
 }

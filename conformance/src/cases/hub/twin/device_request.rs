@@ -89,9 +89,7 @@ async fn rid_shapes(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     for rid in RIDS {
-        connection
-            .publish(&format!("$iothub/twin/GET/?$rid={rid}"), "")
-            .await?;
+        connection.publish(&format!("$iothub/twin/GET/?$rid={rid}"), "").await?;
         let seen = next_answer("HUB-TWIN-007", &mut connection).await?;
         let allowed = format!("$iothub/twin/res/200/?$rid={rid}");
         bench.equal("HUB-TWIN-007", "topic", allowed, seen);
@@ -103,9 +101,7 @@ async fn rids_in_flight(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     for rid in RIDS {
-        connection
-            .publish(&format!("$iothub/twin/GET/?$rid={rid}"), "")
-            .await?;
+        connection.publish(&format!("$iothub/twin/GET/?$rid={rid}"), "").await?;
     }
     let mut seen = Vec::new();
     for _ in RIDS {
@@ -113,9 +109,7 @@ async fn rids_in_flight(bench: &mut Bench) -> Checked {
     }
     seen.extend(answers_before("HUB-TWIN-007", &mut connection).await?);
     seen.sort();
-    let mut allowed = RIDS
-        .map(|rid| format!("$iothub/twin/res/200/?$rid={rid}"))
-        .to_vec();
+    let mut allowed = RIDS.map(|rid| format!("$iothub/twin/res/200/?$rid={rid}")).to_vec();
     allowed.sort();
     bench.equal("HUB-TWIN-007", "topics", allowed, seen);
     Ok(())
@@ -125,18 +119,10 @@ async fn rids_get_and_report(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     let report = "$iothub/twin/PATCH/properties/reported/?$rid=";
-    connection
-        .publish("$iothub/twin/GET/?$rid=get-1", "")
-        .await?;
-    connection
-        .publish(&format!("{report}report-1"), "{\"fan\":1}")
-        .await?;
-    connection
-        .publish("$iothub/twin/GET/?$rid=get-2", "")
-        .await?;
-    connection
-        .publish(&format!("{report}report-2"), "{\"fan\":2}")
-        .await?;
+    connection.publish("$iothub/twin/GET/?$rid=get-1", "").await?;
+    connection.publish(&format!("{report}report-1"), "{\"fan\":1}").await?;
+    connection.publish("$iothub/twin/GET/?$rid=get-2", "").await?;
+    connection.publish(&format!("{report}report-2"), "{\"fan\":2}").await?;
     let mut seen = Vec::new();
     for _ in 0..4 {
         let topic = next_answer("HUB-TWIN-007", &mut connection).await?;
@@ -150,12 +136,7 @@ async fn rids_get_and_report(bench: &mut Bench) -> Checked {
         "$iothub/twin/res/204/?$rid=report-1",
         "$iothub/twin/res/204/?$rid=report-2",
     ];
-    bench.equal(
-        "HUB-TWIN-007",
-        "topics",
-        allowed.map(str::to_owned).to_vec(),
-        seen,
-    );
+    bench.equal("HUB-TWIN-007", "topics", allowed.map(str::to_owned).to_vec(), seen);
     Ok(())
 }
 
@@ -197,12 +178,7 @@ async fn throttled_reports(bench: &mut Bench) -> Checked {
 fn demand_throttled(bench: &mut Bench, refused: Option<&TwinAnswer>) {
     let seen = refused.map_or("success for every request".to_owned(), ToString::to_string);
     let throttled = refused.is_some_and(|answer| answer.status == 429);
-    bench.demand(
-        "HUB-TWIN-020",
-        throttled,
-        "status 429 once the rate is exceeded",
-        seen,
-    );
+    bench.demand("HUB-TWIN-020", throttled, "status 429 once the rate is exceeded", seen);
 }
 
 async fn get_without_rid(bench: &mut Bench) -> Checked {
@@ -220,12 +196,7 @@ async fn get_without_rid(bench: &mut Bench) -> Checked {
     bench.demand("HUB-TWIN-021", strays.is_empty(), "no answer", seen);
     let mut connection = bench.connect_and_listen(&device).await?;
     let answer = connection.twin_get().await?;
-    bench.equal(
-        "HUB-TWIN-021",
-        "status after a reconnect",
-        200,
-        answer.status,
-    );
+    bench.equal("HUB-TWIN-021", "status after a reconnect", 200, answer.status);
     Ok(())
 }
 
@@ -247,20 +218,13 @@ async fn demand_cut_off(bench: &mut Bench, topic: &str, body: &str) -> Checked {
     let before = connection.closed("HUB-TWIN-022").await?;
     let answers: Vec<String> = before.iter().filter_map(answer_topic).collect();
     let allowed = "the connection closed without an answer";
-    bench.demand(
-        "HUB-TWIN-022",
-        answers.is_empty(),
-        allowed,
-        format!("{answers:?}"),
-    );
+    bench.demand("HUB-TWIN-022", answers.is_empty(), allowed, format!("{answers:?}"));
     Ok(())
 }
 
 /// The topic of the next twin answer, whatever it says.
 async fn next_answer(requirement: &'static str, connection: &mut Connection) -> Checked<String> {
-    connection
-        .expect(requirement, "an answer on $iothub/twin/res/…", answer_topic)
-        .await
+    connection.expect(requirement, "an answer on $iothub/twin/res/…", answer_topic).await
 }
 
 /// Sends one more GET and returns the topics of the answers that come before its answer.
@@ -269,9 +233,7 @@ async fn answers_before(
     connection: &mut Connection,
 ) -> Checked<Vec<String>> {
     let rid = connection.new_rid();
-    connection
-        .publish(&format!("$iothub/twin/GET/?$rid={rid}"), "")
-        .await?;
+    connection.publish(&format!("$iothub/twin/GET/?$rid={rid}"), "").await?;
     let sentinel = format!("$iothub/twin/res/200/?$rid={rid}");
     let mut before = Vec::new();
     loop {

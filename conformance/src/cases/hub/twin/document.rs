@@ -95,11 +95,7 @@ async fn etag(bench: &mut Bench, side: Side) -> Checked {
     let identity = writer.who.identity.clone();
     let read = |twin: &Value| text(twin, "etag").to_owned();
     let mut before = vec![read(&bench.read_twin(&identity).await?)];
-    for members in [
-        json!({ "a": 1 }),
-        json!({ "a": 2 }),
-        json!({ "b": { "c": "d" } }),
-    ] {
+    for members in [json!({ "a": 1 }), json!({ "a": 2 }), json!({ "b": { "c": "d" } })] {
         let etag = read(&writer.write(bench, &members).await?);
         let new = !etag.is_empty() && !before.contains(&etag);
         let allowed = format!("an etag other than {before:?} after {members}");
@@ -132,42 +128,22 @@ async fn members(bench: &mut Bench) -> Checked {
     let twin = bench.read_twin(&device.identity).await?;
     // Samples in the documentation write some of these words in other cases than the service.
     let one_of = |member: &str, words: &[&str]| {
-        words
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case(text(&twin, member)))
+        words.iter().any(|word| word.eq_ignore_ascii_case(text(&twin, member)))
     };
     let authentication = ["sas", "selfSigned", "certificateAuthority", "none"];
     let is_object = |pointer| twin.pointer(pointer).is_some_and(Value::is_object);
     let checks = [
         ("deviceId, the device's", text(&twin, "deviceId") == id),
-        (
-            "etag, a text that is not empty",
-            !text(&twin, "etag").is_empty(),
-        ),
-        (
-            "status, enabled or disabled",
-            one_of("status", &["enabled", "disabled"]),
-        ),
+        ("etag, a text that is not empty", !text(&twin, "etag").is_empty()),
+        ("status, enabled or disabled", one_of("status", &["enabled", "disabled"])),
         (
             "connectionState, Connected or Disconnected",
             one_of("connectionState", &["Connected", "Disconnected"]),
         ),
-        (
-            "authenticationType, a known one",
-            one_of("authenticationType", &authentication),
-        ),
-        (
-            "version, an integer",
-            twin.get("version").is_some_and(Value::is_u64),
-        ),
-        (
-            "properties.desired, an object",
-            is_object("/properties/desired"),
-        ),
-        (
-            "properties.reported, an object",
-            is_object("/properties/reported"),
-        ),
+        ("authenticationType, a known one", one_of("authenticationType", &authentication)),
+        ("version, an integer", twin.get("version").is_some_and(Value::is_u64)),
+        ("properties.desired, an object", is_object("/properties/desired")),
+        ("properties.reported, an object", is_object("/properties/reported")),
     ];
     let seen = shorten(&twin.to_string());
     for (allowed, holds) in checks {
@@ -229,20 +205,12 @@ async fn shows_state(bench: &mut Bench, device: &Registered, state: &str) -> Che
             continue;
         }
         let waited = bench.budget(STATE);
-        let seen = format!(
-            "connectionState {} after {waited:?}",
-            text(&twin, "connectionState")
-        );
+        let seen = format!("connectionState {} after {waited:?}", text(&twin, "connectionState"));
         if !shows(&twin) && !bench.is_embedded() && waited < STATE_LATEST {
             let why = format!("{seen}; {STATE_LATEST:?} are allowed, --patience 6 waits for them");
             return Err(Stop::Inconclusive(why));
         }
-        bench.demand(
-            "HUB-META-015",
-            shows(&twin),
-            format!("connectionState {state}"),
-            seen,
-        );
+        bench.demand("HUB-META-015", shows(&twin), format!("connectionState {state}"), seen);
         return Ok(());
     }
 }

@@ -81,37 +81,19 @@ async fn stale_echo(bench: &mut Bench, method: Method) -> Checked {
     let (mut section, old) = filled(bench).await?;
     let identity = section.who.identity.clone();
     // Now etag, versions and the reported section of the fetched twin are outdated.
-    section
-        .patch(bench, "HUB-MERGE-001", &json!({ "a": "new", "b": "new" }))
-        .await?;
-    bench
-        .patch_twin(&identity, &json!({ "tags": { "site": "south" } }))
-        .await?;
+    section.patch(bench, "HUB-MERGE-001", &json!({ "a": "new", "b": "new" })).await?;
+    bench.patch_twin(&identity, &json!({ "tags": { "site": "south" } })).await?;
     accepts_echo(bench, &identity, method, &old).await?;
-    section
-        .holds(bench, REQUIREMENT, &json!({ "a": "new", "b": "new" }))
-        .await?;
+    section.holds(bench, REQUIREMENT, &json!({ "a": "new", "b": "new" })).await?;
     let echoed = |twin: &Value| Part::Tags.content(twin) == json!({ "site": "north" });
     let after = bench.watch_twin(&identity, echoed).await?;
-    let version = |twin: &Value| {
-        twin.pointer("/properties/desired/$version")
-            .and_then(Value::as_u64)
-    };
+    let version =
+        |twin: &Value| twin.pointer("/properties/desired/$version").and_then(Value::as_u64);
     let grown = version(&after) > version(&old);
     let seen = format!("desired.$version {:?}", version(&after));
-    bench.demand(
-        REQUIREMENT,
-        grown,
-        format!("more than {:?}", version(&old)),
-        seen,
-    );
+    bench.demand(REQUIREMENT, grown, format!("more than {:?}", version(&old)), seen);
     // The members that a back end may write are taken from the echo.
-    bench.equal_json(
-        REQUIREMENT,
-        "tags",
-        &json!({ "site": "north" }),
-        &Part::Tags.content(&after),
-    );
+    bench.equal_json(REQUIREMENT, "tags", &json!({ "site": "north" }), &Part::Tags.content(&after));
     let seen = Part::Desired.content(&after);
     bench.equal_json(REQUIREMENT, "desired", &json!({ "mode": "eco" }), &seen);
     Ok(())
@@ -134,17 +116,11 @@ async fn accepts_echo(
     twin: &Value,
 ) -> Checked {
     let allowed = format!("200 for a {method} of a fetched twin");
-    let answer = bench
-        .write_twin(method, identity, IfMatch::Absent, twin)
-        .await?;
+    let answer = bench.write_twin(method, identity, IfMatch::Absent, twin).await?;
     if answer.status.as_u16() == 200 {
         return Ok(());
     }
-    Err(Stop::Broken {
-        requirement: "HUB-MERGE-021",
-        allowed,
-        seen: answer.to_string(),
-    })
+    Err(Stop::Broken { requirement: "HUB-MERGE-021", allowed, seen: answer.to_string() })
 }
 
 /// What an echo must leave alone: all but the marks of a write and of a live connection.
@@ -156,10 +132,8 @@ fn kept(twin: &Value) -> Value {
         let sections = [Part::Desired, Part::Reported];
         let [desired, reported] =
             sections.map(|part| part.content(&Value::Object(members.clone())));
-        members.insert(
-            "properties".to_owned(),
-            json!({ "desired": desired, "reported": reported }),
-        );
+        members
+            .insert("properties".to_owned(), json!({ "desired": desired, "reported": reported }));
     }
     twin
 }
@@ -168,11 +142,7 @@ fn kept(twin: &Value) -> Value {
 fn lasting(twin: &Value) -> Value {
     let mut twin = twin.clone();
     if let Some(members) = twin.as_object_mut() {
-        for name in [
-            "connectionState",
-            "lastActivityTime",
-            "cloudToDeviceMessageCount",
-        ] {
+        for name in ["connectionState", "lastActivityTime", "cloudToDeviceMessageCount"] {
             members.remove(name);
         }
     }
@@ -195,25 +165,13 @@ async fn answers(bench: &mut Bench, identity: &Identity, method: Method) -> Chec
     const REQUIREMENT: &str = "HUB-MERGE-022";
     let body =
         json!({ "tags": { "site": "west" }, "properties": { "desired": { "mode": "dry" } } });
-    let answer = bench
-        .write_twin(method, identity, IfMatch::Absent, &body)
-        .await?;
+    let answer = bench.write_twin(method, identity, IfMatch::Absent, &body).await?;
     bench.equal(REQUIREMENT, "status", 200, answer.status.as_u16());
     let answered = answer.json();
     let seen = Part::Desired.content(&answered);
-    bench.equal_json(
-        REQUIREMENT,
-        "desired in the answer",
-        &json!({ "mode": "dry" }),
-        &seen,
-    );
+    bench.equal_json(REQUIREMENT, "desired in the answer", &json!({ "mode": "dry" }), &seen);
     let same = |twin: &Value| lasting(twin) == lasting(&answered);
     let read = bench.watch_twin(identity, same).await?;
-    bench.equal_json(
-        REQUIREMENT,
-        "twin in the answer",
-        &lasting(&read),
-        &lasting(&answered),
-    );
+    bench.equal_json(REQUIREMENT, "twin in the answer", &lasting(&read), &lasting(&answered));
     Ok(())
 }

@@ -120,18 +120,10 @@ async fn key_characters(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
     writer.write(bench, &json!({ "plain-key_1": 1 })).await?;
     for key in ["a.b", "a$b", "$a", "a b"] {
-        for members in [
-            json!({ key: 1, "good": 2 }),
-            json!({ "outer": { key: 1 }, "good": 2 }),
-        ] {
+        for members in [json!({ key: 1, "good": 2 }), json!({ "outer": { key: 1 }, "good": 2 })] {
             let reply = writer.send_bad(bench, &members).await?;
             let allowed = format!("400 for the key {key:?}");
-            bench.demand(
-                "HUB-VALI-001",
-                reply.status() == 400,
-                allowed,
-                reply.to_string(),
-            );
+            bench.demand("HUB-VALI-001", reply.status() == 400, allowed, reply.to_string());
         }
     }
     Ok(())
@@ -140,19 +132,10 @@ async fn key_characters(bench: &mut Bench, side: Side) -> Checked {
 async fn control_characters(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
     writer.write(bench, &json!({ "plain": 1 })).await?;
-    for key in [
-        "a\u{1}b", "a\tb", "a\u{1f}b", "a\u{80}b", "a\u{85}b", "a\u{9f}b",
-    ] {
-        let reply = writer
-            .send_bad(bench, &json!({ key: 1, "good": 2 }))
-            .await?;
+    for key in ["a\u{1}b", "a\tb", "a\u{1f}b", "a\u{80}b", "a\u{85}b", "a\u{9f}b"] {
+        let reply = writer.send_bad(bench, &json!({ key: 1, "good": 2 })).await?;
         let allowed = format!("the key {key:?} refused");
-        bench.demand(
-            "HUB-VALI-002",
-            reply.is_refused(),
-            allowed,
-            reply.to_string(),
-        );
+        bench.demand("HUB-VALI-002", reply.is_refused(), allowed, reply.to_string());
     }
     Ok(())
 }
@@ -174,28 +157,15 @@ async fn key_length(bench: &mut Bench, side: Side) -> Checked {
     let long = json!({ "k".repeat(1000): 1, "outer": { "k".repeat(1000): 2 } });
     let reply = writer.send(bench, &long).await?;
     let allowed = "keys of 1000 bytes accepted";
-    if bench.demand(
-        "HUB-VALI-004",
-        reply.is_accepted(),
-        allowed,
-        reply.to_string(),
-    ) {
+    if bench.demand("HUB-VALI-004", reply.is_accepted(), allowed, reply.to_string()) {
         let stored = writer.stored(bench).await?;
         bench.equal_json("HUB-VALI-004", "section", &long, &stored);
     }
     let key = "k".repeat(1100);
-    for members in [
-        json!({ &key: 1, "good": 2 }),
-        json!({ "outer": { &key: 1 }, "good": 2 }),
-    ] {
+    for members in [json!({ &key: 1, "good": 2 }), json!({ "outer": { &key: 1 }, "good": 2 })] {
         let reply = writer.send_bad(bench, &members).await?;
         let allowed = "400 for a key of 1100 bytes";
-        bench.demand(
-            "HUB-VALI-004",
-            reply.status() == 400,
-            allowed,
-            reply.to_string(),
-        );
+        bench.demand("HUB-VALI-004", reply.status() == 400, allowed, reply.to_string());
     }
     Ok(())
 }
@@ -205,28 +175,16 @@ async fn string_length(bench: &mut Bench, side: Side) -> Checked {
     let long = json!({ "long": "x".repeat(4000) });
     let reply = writer.send(bench, &long).await?;
     let allowed = "a string of 4000 bytes accepted";
-    if bench.demand(
-        "HUB-VALI-005",
-        reply.is_accepted(),
-        allowed,
-        reply.to_string(),
-    ) {
+    if bench.demand("HUB-VALI-005", reply.is_accepted(), allowed, reply.to_string()) {
         let stored = writer.stored(bench).await?;
         bench.equal_json("HUB-VALI-005", "section", &long, &stored);
     }
     let text = "x".repeat(4200);
-    for members in [
-        json!({ "s": &text, "good": 2 }),
-        json!({ "outer": { "s": &text }, "good": 2 }),
-    ] {
+    for members in [json!({ "s": &text, "good": 2 }), json!({ "outer": { "s": &text }, "good": 2 })]
+    {
         let reply = writer.send_bad(bench, &members).await?;
         let allowed = "400 for a string of 4200 bytes";
-        bench.demand(
-            "HUB-VALI-005",
-            reply.status() == 400,
-            allowed,
-            reply.to_string(),
-        );
+        bench.demand("HUB-VALI-005", reply.status() == 400, allowed, reply.to_string());
     }
     Ok(())
 }

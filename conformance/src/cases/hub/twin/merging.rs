@@ -92,12 +92,7 @@ impl Section {
 
     async fn of(bench: &mut Bench, part: Part, who: Registered) -> Checked<Self> {
         let connection = bench.connect_and_listen(&who).await?;
-        Ok(Self {
-            part,
-            who,
-            connection,
-            version: None,
-        })
+        Ok(Self { part, who, connection, version: None })
     }
 
     /// Makes a PATCH that must be accepted; otherwise `requirement` is broken.
@@ -112,9 +107,7 @@ impl Section {
             (answer.status == 204, answer.version, answer.to_string())
         } else {
             let (identity, body) = (&self.who.identity, body_of(self.part, patch));
-            let answer = bench
-                .write_twin(Method::PATCH, identity, IfMatch::Absent, &body)
-                .await?;
+            let answer = bench.write_twin(Method::PATCH, identity, IfMatch::Absent, &body).await?;
             let version = self.part.version(&answer.json());
             (answer.status.as_u16() == 200, version, answer.to_string())
         };
@@ -123,11 +116,7 @@ impl Section {
             return Ok(());
         }
         let allowed = format!("{patch} is accepted as a PATCH of {}", self.part.name());
-        Err(Stop::Broken {
-            requirement,
-            allowed,
-            seen,
-        })
+        Err(Stop::Broken { requirement, allowed, seen })
     }
 
     /// What the back end reads once the last write is visible.
@@ -144,9 +133,7 @@ impl Section {
             self.connection.notifications_before(version).await?;
         }
         let twin = self.connection.twin().await?;
-        Ok(user_members(
-            twin.get(self.part.name()).unwrap_or(&Value::Null),
-        ))
+        Ok(user_members(twin.get(self.part.name()).unwrap_or(&Value::Null)))
     }
 
     /// Demands that the section holds `content`, as the back end reads it, and as the device reads
@@ -162,24 +149,15 @@ impl Section {
         let mut holds = bench.equal_json(requirement, &what, content, &seen);
         if self.part == Part::Reported {
             let seen = self.read_by_device().await?;
-            holds &= bench.equal_json(
-                requirement,
-                "reported as the device reads it",
-                content,
-                &seen,
-            );
+            holds &=
+                bench.equal_json(requirement, "reported as the device reads it", content, &seen);
         }
         Ok(holds)
     }
 
     /// Makes one PATCH after the other and demands what each leaves behind.
     pub(super) async fn walk(&mut self, bench: &mut Bench, steps: Vec<Step>) -> Checked {
-        for Step {
-            requirement,
-            patch,
-            content,
-        } in steps
-        {
+        for Step { requirement, patch, content } in steps {
             self.patch(bench, requirement, &patch).await?;
             self.holds(bench, requirement, &content).await?;
         }
@@ -198,11 +176,7 @@ impl Section {
             return Ok(());
         }
         let allowed = format!("{} {content}", self.part.name());
-        Err(Stop::Broken {
-            requirement,
-            allowed,
-            seen: seen.to_string(),
-        })
+        Err(Stop::Broken { requirement, allowed, seen: seen.to_string() })
     }
 }
 

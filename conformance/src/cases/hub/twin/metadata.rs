@@ -71,15 +71,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The paths in `$metadata` of all that [`written`] holds: the section, its objects, its leaves.
-const PATHS: [&str; 7] = [
-    "",
-    "/leaf",
-    "/text",
-    "/outer",
-    "/outer/leaf",
-    "/outer/inner",
-    "/outer/inner/leaf",
-];
+const PATHS: [&str; 7] =
+    ["", "/leaf", "/text", "/outer", "/outer/leaf", "/outer/inner", "/outer/inner/leaf"];
 
 fn written() -> Value {
     json!({ "leaf": 1, "text": "t", "outer": { "leaf": true, "inner": { "leaf": 1.5 } } })
@@ -97,12 +90,7 @@ async fn mirrors(bench: &mut Bench, side: Side) -> Checked {
         let time = metadata.pointer(&format!("{path}/$lastUpdated"));
         let allowed = format!("$metadata{path}/$lastUpdated, a text");
         let seen = shorten(&metadata.to_string());
-        bench.demand(
-            "HUB-META-005",
-            time.is_some_and(Value::is_string),
-            allowed,
-            seen,
-        );
+        bench.demand("HUB-META-005", time.is_some_and(Value::is_string), allowed, seen);
     }
     Ok(())
 }
@@ -116,12 +104,7 @@ async fn update_versions(bench: &mut Bench, side: Side) -> Checked {
             _ => (version.is_some_and(Value::is_u64), "an integer"),
         };
         let allowed = format!("{allowed} $metadata{path}/$lastUpdatedVersion");
-        bench.demand(
-            "HUB-META-006",
-            holds,
-            allowed,
-            shorten(&metadata.to_string()),
-        );
+        bench.demand("HUB-META-006", holds, allowed, shorten(&metadata.to_string()));
     }
     Ok(())
 }
@@ -129,9 +112,7 @@ async fn update_versions(bench: &mut Bench, side: Side) -> Checked {
 async fn utc_times(bench: &mut Bench, side: Side) -> Checked {
     let metadata = metadata_of_written(bench, side).await?;
     for path in PATHS {
-        let time = metadata
-            .pointer(&format!("{path}/$lastUpdated"))
-            .and_then(Value::as_str);
+        let time = metadata.pointer(&format!("{path}/$lastUpdated")).and_then(Value::as_str);
         let allowed = format!("$metadata{path}/$lastUpdated as YYYY-MM-DDThh:mm:ss[.fffffff]Z");
         let seen = format!("{time:?}");
         bench.demand("HUB-META-009", time.is_some_and(is_utc_time), allowed, seen);

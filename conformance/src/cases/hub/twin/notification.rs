@@ -66,19 +66,9 @@ async fn versions_agree(bench: &mut Bench) -> Checked {
     for fan in [1, 2] {
         let version = set_desired(bench, &device, json!({ "fan": fan, "led": "on" })).await?;
         let seen = connection.notification().await?;
-        bench.equal(
-            "HUB-NOTI-002",
-            "version in the topic",
-            version,
-            seen.version,
-        );
+        bench.equal("HUB-NOTI-002", "version in the topic", version, seen.version);
         let in_body = at(&seen.body, "/$version");
-        bench.equal_json(
-            "HUB-NOTI-002",
-            "version in the body",
-            &json!(version),
-            in_body,
-        );
+        bench.equal_json("HUB-NOTI-002", "version in the body", &json!(version), in_body);
         bench.equal_json("HUB-NOTI-002", "fan", &json!(fan), at(&seen.body, "/fan"));
     }
     Ok(())
@@ -86,26 +76,10 @@ async fn versions_agree(bench: &mut Bench) -> Checked {
 
 async fn nested_change(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    set_desired(
-        bench,
-        &device,
-        json!({ "fan": { "speed": 1, "mode": "eco" } }),
-    )
-    .await?;
+    set_desired(bench, &device, json!({ "fan": { "speed": 1, "mode": "eco" } })).await?;
     let mut connection = bench.connect_and_listen(&device).await?;
-    let seen = notified(
-        bench,
-        &device,
-        &mut connection,
-        json!({ "fan": { "speed": 3 } }),
-    )
-    .await?;
-    bench.equal_json(
-        "HUB-NOTI-002",
-        "fan.speed",
-        &json!(3),
-        at(&seen.body, "/fan/speed"),
-    );
+    let seen = notified(bench, &device, &mut connection, json!({ "fan": { "speed": 3 } })).await?;
+    bench.equal_json("HUB-NOTI-002", "fan.speed", &json!(3), at(&seen.body, "/fan/speed"));
     Ok(())
 }
 
@@ -120,12 +94,7 @@ async fn removal(bench: &mut Bench) -> Checked {
 
 async fn nested_removal(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    set_desired(
-        bench,
-        &device,
-        json!({ "fan": { "speed": 1, "mode": "eco" } }),
-    )
-    .await?;
+    set_desired(bench, &device, json!({ "fan": { "speed": 1, "mode": "eco" } })).await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     let patch = json!({ "fan": { "mode": null, "speed": 2 } });
     let seen = notified(bench, &device, &mut connection, patch).await?;
@@ -136,12 +105,7 @@ async fn nested_removal(bench: &mut Bench) -> Checked {
 /// An absent member does not do: the device would keep the old value.
 fn demand_null(bench: &mut Bench, seen: &Notification, pointer: &str) {
     let is_null = seen.body.pointer(pointer).is_some_and(Value::is_null);
-    bench.demand(
-        "HUB-NOTI-003",
-        is_null,
-        format!("null at {pointer}"),
-        seen.body.to_string(),
-    );
+    bench.demand("HUB-NOTI-003", is_null, format!("null at {pointer}"), seen.body.to_string());
 }
 
 /// Patches the desired properties of a device that listens: its next notification.
@@ -163,13 +127,11 @@ pub(super) async fn set_desired(
 ) -> Checked<u64> {
     let patch = json!({ "properties": { "desired": members } });
     let twin = bench.patch_twin(&who.identity, &patch).await?;
-    at(&twin, "/properties/desired/$version")
-        .as_u64()
-        .ok_or_else(|| Stop::Broken {
-            requirement: "HUB-MERGE-022",
-            allowed: "the twin with properties.desired.$version".to_owned(),
-            seen: twin.to_string(),
-        })
+    at(&twin, "/properties/desired/$version").as_u64().ok_or_else(|| Stop::Broken {
+        requirement: "HUB-MERGE-022",
+        allowed: "the twin with properties.desired.$version".to_owned(),
+        seen: twin.to_string(),
+    })
 }
 
 /// The topic of the next notification, whatever it says.
@@ -179,9 +141,7 @@ pub(super) async fn desired_topic(
 ) -> Checked<String> {
     let prefix = "$iothub/twin/PATCH/properties/desired/";
     let topic = connection.expect(requirement, "a notification", |packet| match packet {
-        Packet::Publish(publish) => Some(&publish.topic)
-            .filter(|t| t.starts_with(prefix))
-            .cloned(),
+        Packet::Publish(publish) => Some(&publish.topic).filter(|t| t.starts_with(prefix)).cloned(),
         _ => None,
     });
     topic.await

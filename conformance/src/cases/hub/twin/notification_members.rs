@@ -126,12 +126,7 @@ async fn hides_tags(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&device).await?;
     let patch = json!({ "tags": { "site": HIDDEN }, "properties": { "desired": { "fan": 1 } } });
     let twin = bench.patch_twin(&device.identity, &patch).await?;
-    bench.equal_json(
-        "HUB-MERGE-015",
-        "tag",
-        &json!(HIDDEN),
-        at(&twin, "/tags/site"),
-    );
+    bench.equal_json("HUB-MERGE-015", "tag", &json!(HIDDEN), at(&twin, "/tags/site"));
     let text = connection.notification().await?.body.to_string();
     let hidden = !text.contains("\"tags\"") && !text.contains(HIDDEN);
     bench.demand("HUB-TWIN-004", hidden, "a notification without tags", text);

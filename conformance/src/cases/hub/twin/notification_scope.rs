@@ -82,9 +82,7 @@ async fn report_not_notified(bench: &mut Bench) -> Checked {
     set_desired(bench, &device, json!({ "fan": 1 })).await?;
     connection.notification().await?;
     connection.reported(&json!({ "fan": 1 })).await?;
-    connection
-        .reported(&json!({ "fan": null, "door": "open" }))
-        .await?;
+    connection.reported(&json!({ "fan": null, "door": "open" })).await?;
     demand_silence(bench, "HUB-NOTI-007", &device, &mut connection).await
 }
 
@@ -94,9 +92,7 @@ async fn tags_not_notified(bench: &mut Bench) -> Checked {
     set_desired(bench, &device, json!({ "fan": 1 })).await?;
     connection.notification().await?;
     for tags in [json!({ "site": 7, "fan": 2 }), json!({ "site": null })] {
-        bench
-            .patch_twin(&device.identity, &json!({ "tags": tags }))
-            .await?;
+        bench.patch_twin(&device.identity, &json!({ "tags": tags })).await?;
     }
     demand_silence(bench, "HUB-NOTI-008", &device, &mut connection).await
 }
@@ -147,12 +143,7 @@ async fn demand_silence(
     // Told apart by its content: versions of different twins may be equal.
     let is_sentinel = seen.body.get("sentinel").is_some();
     let text = format!("version {} with {}", seen.version, seen.body);
-    bench.demand(
-        requirement,
-        is_sentinel,
-        "no notification before that of a later change",
-        text,
-    );
+    bench.demand(requirement, is_sentinel, "no notification before that of a later change", text);
     Ok(())
 }
 
@@ -165,12 +156,7 @@ async fn versions_grow(bench: &mut Bench) -> Checked {
         seen.push(connection.notification().await?.version);
     }
     let grows = seen.is_sorted_by(|earlier, later| earlier < later);
-    bench.demand(
-        "HUB-NOTI-010",
-        grows,
-        "increasing versions",
-        format!("{seen:?}"),
-    );
+    bench.demand("HUB-NOTI-010", grows, "increasing versions", format!("{seen:?}"));
     Ok(())
 }
 
@@ -179,9 +165,7 @@ async fn reconnection_flow(bench: &mut Bench) -> Checked {
     set_desired(bench, &device, json!({ "fan": 1, "led": "on" })).await?;
     let mut connection = bench.connect_and_listen(&device).await?;
     set_desired(bench, &device, json!({ "fan": 2, "mode": "eco" })).await?;
-    connection
-        .publish("$iothub/twin/GET/?$rid=flow", "")
-        .await?;
+    connection.publish("$iothub/twin/GET/?$rid=flow", "").await?;
     set_desired(bench, &device, json!({ "fan": 3 })).await?;
     let document = connection.twin_answer("flow").await?.json();
     let last = set_desired(bench, &device, json!({ "led": null, "door": "shut" })).await?;
@@ -203,17 +187,9 @@ struct Known {
 
 impl Known {
     fn from_document(document: &Value) -> Self {
-        let mut members = at(document, "/desired")
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        let version = members
-            .remove("$version")
-            .and_then(|version| version.as_u64());
-        Self {
-            version: version.unwrap_or_default(),
-            members,
-        }
+        let mut members = at(document, "/desired").as_object().cloned().unwrap_or_default();
+        let version = members.remove("$version").and_then(|version| version.as_u64());
+        Self { version: version.unwrap_or_default(), members }
     }
 
     fn hear(&mut self, notification: &Notification) {
@@ -262,11 +238,6 @@ async fn demand_changes_read(bench: &mut Bench, device: &Registered) -> Checked 
     let mut connection = bench.connect_and_listen(device).await?;
     let document = connection.twin().await?;
     let allowed = json!({ "fan": 2, "mode": "eco", "$version": version });
-    bench.equal_json(
-        "HUB-NOTI-011",
-        "desired",
-        &allowed,
-        at(&document, "/desired"),
-    );
+    bench.equal_json("HUB-NOTI-011", "desired", &allowed, at(&document, "/desired"));
     Ok(())
 }

@@ -52,16 +52,12 @@ async fn in_turn(bench: &mut Bench) -> Checked {
     let etag = etag(&bench.read_twin(&device).await?);
     for (writer, status) in [("one", 200), ("two", 412)] {
         let body = json!({ "tags": { writer: "was here" } });
-        let answer = bench
-            .write_twin(Method::PATCH, &device, IfMatch::Etag(&etag), &body)
-            .await?;
+        let answer = bench.write_twin(Method::PATCH, &device, IfMatch::Etag(&etag), &body).await?;
         let what = format!("status for writer {writer}:");
         bench.equal(REQUIREMENT, &what, status, answer.status.as_u16());
     }
     let kept = json!({ "one": "was here" });
-    let twin = bench
-        .watch_twin(&device, |twin| Part::Tags.content(twin) == kept)
-        .await?;
+    let twin = bench.watch_twin(&device, |twin| Part::Tags.content(twin) == kept).await?;
     bench.equal_json(REQUIREMENT, "tags", &kept, &Part::Tags.content(&twin));
     Ok(())
 }
@@ -72,42 +68,23 @@ async fn at_once(bench: &mut Bench) -> Checked {
     let etag = etag(&bench.read_twin(&device).await?);
     let tags = ["one", "two"].map(|writer| json!({ writer: "was here" }));
     let bodies = tags.clone().map(|tags| body_of(Part::Tags, &tags));
-    let answers = bench
-        .patch_twin_at_once(&device, IfMatch::Etag(&etag), &bodies)
-        .await?;
-    let statuses: Vec<u16> = answers
-        .iter()
-        .map(|answer| answer.status.as_u16())
-        .collect();
+    let answers = bench.patch_twin_at_once(&device, IfMatch::Etag(&etag), &bodies).await?;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     let one_succeeds = matches!(statuses.as_slice(), [200, 412] | [412, 200]);
-    bench.demand(
-        REQUIREMENT,
-        one_succeeds,
-        "200 and 412",
-        format!("{statuses:?}"),
-    );
-    let winners = tags
-        .iter()
-        .zip(&statuses)
-        .filter(|(_, status)| **status == 200);
-    let kept: Map<String, Value> = winners
-        .filter_map(|(tags, _)| tags.as_object().cloned())
-        .flatten()
-        .collect();
+    bench.demand(REQUIREMENT, one_succeeds, "200 and 412", format!("{statuses:?}"));
+    let winners = tags.iter().zip(&statuses).filter(|(_, status)| **status == 200);
+    let kept: Map<String, Value> =
+        winners.filter_map(|(tags, _)| tags.as_object().cloned()).flatten().collect();
     let kept = Value::Object(kept);
-    let twin = bench
-        .watch_twin(&device, |twin| Part::Tags.content(twin) == kept)
-        .await?;
+    let twin = bench.watch_twin(&device, |twin| Part::Tags.content(twin) == kept).await?;
     bench.equal_json(REQUIREMENT, "tags", &kept, &Part::Tags.content(&twin));
     Ok(())
 }
 
 async fn parallel_desired(bench: &mut Bench) -> Checked {
     let device = bench.device().await?.identity;
-    let version = |twin: &Value| {
-        twin.pointer("/properties/desired/$version")
-            .and_then(Value::as_u64)
-    };
+    let version =
+        |twin: &Value| twin.pointer("/properties/desired/$version").and_then(Value::as_u64);
     let before = version(&bench.read_twin(&device).await?);
     all_kept(bench, &device, Part::Desired).await?;
     let after = version(&bench.read_twin(&device).await?);
@@ -126,26 +103,15 @@ async fn all_kept(bench: &mut Bench, device: &Identity, part: Part) -> Checked {
     let key = |number: usize| format!("writer{number}");
     let patch = |number| body_of(part, &json!({ key(number): "was here" }));
     let bodies: Vec<Value> = (0..WRITERS).map(patch).collect();
-    let answers = bench
-        .patch_twin_at_once(device, IfMatch::Absent, &bodies)
-        .await?;
+    let answers = bench.patch_twin_at_once(device, IfMatch::Absent, &bodies).await?;
     if let Some(refused) = answers.iter().find(|answer| answer.status.as_u16() == 429) {
-        return Err(Stop::Inconclusive(format!(
-            "the hub throttles the race: {refused}"
-        )));
+        return Err(Stop::Inconclusive(format!("the hub throttles the race: {refused}")));
     }
-    let accepted = answers
-        .iter()
-        .filter(|answer| answer.status.as_u16() == 200)
-        .count();
+    let accepted = answers.iter().filter(|answer| answer.status.as_u16() == 200).count();
     bench.equal("HUB-CONC-008", "PATCHes answered 200:", WRITERS, accepted);
-    let all = (0..WRITERS)
-        .map(|number| (key(number), json!("was here")))
-        .collect();
+    let all = (0..WRITERS).map(|number| (key(number), json!("was here"))).collect();
     let all = Value::Object(all);
-    let twin = bench
-        .watch_twin(device, |twin| part.content(twin) == all)
-        .await?;
+    let twin = bench.watch_twin(device, |twin| part.content(twin) == all).await?;
     bench.equal_json("HUB-CONC-008", "section", &all, &part.content(&twin));
     Ok(())
 }

@@ -82,65 +82,28 @@ fn new_members() -> Value {
 async fn desired(bench: &mut Bench) -> Checked {
     let mut section = Section::of_device(bench, Part::Desired).await?;
     section.fill(bench, &old_members()).await?;
-    replaces(
-        bench,
-        &mut section,
-        Part::Desired,
-        "HUB-MERGE-017",
-        &new_members(),
-    )
-    .await
+    replaces(bench, &mut section, Part::Desired, "HUB-MERGE-017", &new_members()).await
 }
 
 async fn desired_empty(bench: &mut Bench) -> Checked {
     let mut section = Section::of_device(bench, Part::Desired).await?;
     section.fill(bench, &old_members()).await?;
-    replaces(
-        bench,
-        &mut section,
-        Part::Desired,
-        "HUB-MERGE-017",
-        &json!({}),
-    )
-    .await
+    replaces(bench, &mut section, Part::Desired, "HUB-MERGE-017", &json!({})).await
 }
 
 async fn tags(bench: &mut Bench) -> Checked {
     let mut section = Section::of_device(bench, Part::Tags).await?;
     section.fill(bench, &old_members()).await?;
-    replaces(
-        bench,
-        &mut section,
-        Part::Tags,
-        "HUB-MERGE-018",
-        &new_members(),
-    )
-    .await
+    replaces(bench, &mut section, Part::Tags, "HUB-MERGE-018", &new_members()).await
 }
 
 async fn module(bench: &mut Bench) -> Checked {
     let mut section = Section::of_module(bench, Part::Desired).await?;
     section.fill(bench, &old_members()).await?;
     let module = section.who.identity.clone();
-    bench
-        .patch_twin(&module, &body_of(Part::Tags, &old_members()))
-        .await?;
-    replaces(
-        bench,
-        &mut section,
-        Part::Desired,
-        "HUB-MERGE-017",
-        &new_members(),
-    )
-    .await?;
-    replaces(
-        bench,
-        &mut section,
-        Part::Tags,
-        "HUB-MERGE-018",
-        &new_members(),
-    )
-    .await
+    bench.patch_twin(&module, &body_of(Part::Tags, &old_members())).await?;
+    replaces(bench, &mut section, Part::Desired, "HUB-MERGE-017", &new_members()).await?;
+    replaces(bench, &mut section, Part::Tags, "HUB-MERGE-018", &new_members()).await
 }
 
 /// Demands that a PUT of `part` leaves `content` there and nothing else.
@@ -152,18 +115,9 @@ async fn replaces(
     content: &Value,
 ) -> Checked {
     let identity = section.who.identity.clone();
-    bench
-        .replace_twin(&identity, &body_of(part, content))
-        .await?;
-    let twin = bench
-        .watch_twin(&identity, |twin| part.content(twin) == *content)
-        .await?;
-    bench.equal_json(
-        requirement,
-        "section after the PUT",
-        content,
-        &part.content(&twin),
-    );
+    bench.replace_twin(&identity, &body_of(part, content)).await?;
+    let twin = bench.watch_twin(&identity, |twin| part.content(twin) == *content).await?;
+    bench.equal_json(requirement, "section after the PUT", content, &part.content(&twin));
     Ok(())
 }
 
@@ -192,30 +146,15 @@ async fn keeps_reported(bench: &mut Bench, body: &Value) -> Checked {
     let written = |twin: &Value| Part::Desired.content(twin) == json!({ "d": "2" });
     let twin = bench.watch_twin(&identity, written).await?;
     let seen = Part::Reported.content(&twin);
-    bench.equal_json(
-        REQUIREMENT,
-        "reported as the back end reads it",
-        &reported,
-        &seen,
-    );
+    bench.equal_json(REQUIREMENT, "reported as the back end reads it", &reported, &seen);
     let after = section.connection.twin().await?;
     let of = |twin: &Value| twin.get("reported").cloned().unwrap_or_default();
-    bench.equal_json(
-        REQUIREMENT,
-        "reported as the device reads it",
-        &of(&before),
-        &of(&after),
-    );
+    bench.equal_json(REQUIREMENT, "reported as the device reads it", &of(&before), &of(&after));
     Ok(())
 }
 
 async fn null_tag(bench: &mut Bench) -> Checked {
-    refuses_null(
-        bench,
-        &json!({ "tags": { "t": null } }),
-        &json!({ "tags": { "t": "1" } }),
-    )
-    .await
+    refuses_null(bench, &json!({ "tags": { "t": null } }), &json!({ "tags": { "t": "1" } })).await
 }
 
 async fn null_desired(bench: &mut Bench) -> Checked {
@@ -228,17 +167,10 @@ async fn refuses_null(bench: &mut Bench, bad: &Value, good: &Value) -> Checked {
     const REQUIREMENT: &str = "HUB-MERGE-020";
     let device = bench.device().await?.identity;
     bench.replace_twin(&device, good).await?;
-    let answer = bench
-        .write_twin(Method::PUT, &device, IfMatch::Absent, bad)
-        .await?;
+    let answer = bench.write_twin(Method::PUT, &device, IfMatch::Absent, bad).await?;
     bench.equal(REQUIREMENT, "status", 400, answer.status.as_u16());
     let named = answer.header("iothub-errorcode") == Some("ArgumentInvalid")
         || String::from_utf8_lossy(&answer.body).contains("ArgumentInvalid");
-    bench.demand(
-        REQUIREMENT,
-        named,
-        "the error ArgumentInvalid",
-        answer.to_string(),
-    );
+    bench.demand(REQUIREMENT, named, "the error ArgumentInvalid", answer.to_string());
     Ok(())
 }

@@ -41,8 +41,7 @@ impl Side {
 
     /// The section's `$version` in the document that a back end reads.
     pub(super) fn version(self, twin: &Value) -> Option<u64> {
-        twin.pointer(&format!("{}/$version", self.pointer()))
-            .and_then(Value::as_u64)
+        twin.pointer(&format!("{}/$version", self.pointer())).and_then(Value::as_u64)
     }
 
     /// The section's `$metadata` in the document that a back end reads.
@@ -104,10 +103,7 @@ impl Reply {
             Self::BackEnd(answer) => answer,
         };
         let body = answer.json();
-        let message = body
-            .get("Message")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let message = body.get("Message").and_then(Value::as_str).unwrap_or_default();
         let nested: Value = serde_json::from_str(message).unwrap_or(Value::Null);
         let in_body = message.starts_with(&format!("ErrorCode:{name};"))
             || error_code(&nested) == Some(number);
@@ -150,11 +146,7 @@ impl Writer {
             true => Some(bench.connect_and_listen(&who).await?),
             false => None,
         };
-        Ok(Self {
-            side,
-            who,
-            connection,
-        })
+        Ok(Self { side, who, connection })
     }
 
     /// Writes `members` and returns whatever is answered.
@@ -171,34 +163,20 @@ impl Writer {
             Side::Tags => format!(r#"{{"tags":{members}}}"#),
             _ => format!(r#"{{"properties":{{"desired":{members}}}}}"#),
         };
-        let path = format!(
-            "/{}",
-            self.who
-                .identity
-                .resource_path()
-                .replacen("devices", "twins", 1)
-        );
+        let path =
+            format!("/{}", self.who.identity.resource_path().replacen("devices", "twins", 1));
         let (method, body) = (self.side.method(), Some(Bytes::from(body)));
-        Ok(Reply::BackEnd(
-            bench.call_raw(method, &path, IfMatch::Absent, body).await?,
-        ))
+        Ok(Reply::BackEnd(bench.call_raw(method, &path, IfMatch::Absent, body).await?))
     }
 
     /// Writes `members`, which must be accepted, and returns the twin that a back end then reads.
     pub(super) async fn write(&mut self, bench: &mut Bench, members: &Value) -> Checked<Value> {
         let reply = self.send(bench, members).await?;
         if !reply.is_accepted() {
-            let requirement = if self.side.is_reported() {
-                "HUB-TWIN-008"
-            } else {
-                "HUB-MERGE-022"
-            };
+            let requirement =
+                if self.side.is_reported() { "HUB-TWIN-008" } else { "HUB-MERGE-022" };
             let allowed = "the write accepted".to_owned();
-            return Err(Stop::Broken {
-                requirement,
-                allowed,
-                seen: reply.to_string(),
-            });
+            return Err(Stop::Broken { requirement, allowed, seen: reply.to_string() });
         }
         let side = self.side;
         let version = match &reply {
@@ -213,17 +191,12 @@ impl Writer {
     /// The members of the section, as the side reads them that wrote them.
     pub(super) async fn stored(&mut self, bench: &mut Bench) -> Checked<Value> {
         let mut members = match &mut self.connection {
-            Some(connection) => connection
-                .twin()
-                .await?
-                .get("reported")
-                .cloned()
-                .unwrap_or_default(),
+            Some(connection) => {
+                connection.twin().await?.get("reported").cloned().unwrap_or_default()
+            }
             None => {
                 let twin = bench.read_twin(&self.who.identity).await?;
-                twin.pointer(self.side.pointer())
-                    .cloned()
-                    .unwrap_or_else(|| json!({}))
+                twin.pointer(self.side.pointer()).cloned().unwrap_or_else(|| json!({}))
             }
         };
         if let Some(members) = members.as_object_mut() {
@@ -250,12 +223,7 @@ impl Writer {
         let held = !reply.is_refused() || before == after;
         let text = |members: &Value| crate::bench::shorten(&members.to_string());
         let seen = format!("{} after {reply}", text(&after));
-        bench.demand(
-            "HUB-MERGE-023",
-            held,
-            format!("still {}", text(&before)),
-            seen,
-        );
+        bench.demand("HUB-MERGE-023", held, format!("still {}", text(&before)), seen);
         Ok(reply)
     }
 }

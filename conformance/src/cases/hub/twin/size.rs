@@ -98,12 +98,7 @@ async fn over(bench: &mut Bench, side: Side) -> Checked {
         writer.write(bench, &kilobytes(first..first + 6)).await?;
     }
     let reply = writer.send_bad(bench, &kilobytes(30..36)).await?;
-    bench.demand(
-        "HUB-VALI-012",
-        reply.is_refused(),
-        "36 KB refused",
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-012", reply.is_refused(), "36 KB refused", reply.to_string());
     Ok(())
 }
 
@@ -111,12 +106,7 @@ async fn over_at_once(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
     writer.write(bench, &kilobytes(0..2)).await?;
     let reply = writer.send_bad(bench, &kilobytes(0..36)).await?;
-    bench.demand(
-        "HUB-VALI-012",
-        reply.is_refused(),
-        "36 KB refused",
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-012", reply.is_refused(), "36 KB refused", reply.to_string());
     Ok(())
 }
 
@@ -125,12 +115,7 @@ async fn over_tags(bench: &mut Bench) -> Checked {
     writer.write(bench, &kilobytes(0..4)).await?;
     writer.write(bench, &kilobytes(4..7)).await?;
     let reply = writer.send_bad(bench, &kilobytes(7..9)).await?;
-    bench.demand(
-        "HUB-VALI-013",
-        reply.is_refused(),
-        "9 KB refused",
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-013", reply.is_refused(), "9 KB refused", reply.to_string());
     Ok(())
 }
 
@@ -140,12 +125,7 @@ async fn size_error(bench: &mut Bench, side: Side) -> Checked {
     let reply = writer.send(bench, &kilobytes(30..36)).await?;
     let named = reply.has_code("DeviceModelMaxPropertiesExceeded", 403_100);
     let allowed = "403 and DeviceModelMaxPropertiesExceeded, 403100";
-    bench.demand(
-        "HUB-VALI-014",
-        reply.status() == 403 && named,
-        allowed,
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-014", reply.status() == 403 && named, allowed, reply.to_string());
     Ok(())
 }
 
@@ -154,12 +134,7 @@ async fn below(bench: &mut Bench, side: Side, kilobytes_most: usize) -> Checked 
     let members = kilobytes(0..kilobytes_most);
     let reply = writer.send(bench, &members).await?;
     let allowed = format!("{kilobytes_most} KB taken");
-    if bench.demand(
-        "HUB-VALI-015",
-        reply.is_accepted(),
-        allowed,
-        reply.to_string(),
-    ) {
+    if bench.demand("HUB-VALI-015", reply.is_accepted(), allowed, reply.to_string()) {
         let stored = writer.stored(bench).await?;
         bench.equal_json("HUB-VALI-015", "section", &members, &stored);
     }

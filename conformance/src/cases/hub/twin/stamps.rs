@@ -90,16 +90,10 @@ async fn started(bench: &mut Bench, writer: &mut Writer, side: Side) -> Checked<
 
 /// The time at `path` in a form that sorts: 0 to 7 fractional digits are all in use.
 fn time(metadata: &Value, path: &str) -> Option<String> {
-    let text = metadata
-        .pointer(&format!("{path}/$lastUpdated"))?
-        .as_str()?;
+    let text = metadata.pointer(&format!("{path}/$lastUpdated"))?.as_str()?;
     let (seconds, rest) = text.split_at_checked("0000-00-00T00:00:00".len())?;
     let is_digit = |c: &char| c.is_ascii_digit();
-    let fraction: String = rest
-        .trim_start_matches('.')
-        .chars()
-        .take_while(is_digit)
-        .collect();
+    let fraction: String = rest.trim_start_matches('.').chars().take_while(is_digit).collect();
     Some(format!("{seconds}.{fraction:0<7}"))
 }
 
@@ -115,10 +109,7 @@ fn demand_newer(
     before: &Value,
     after: &Value,
 ) {
-    let allowed = format!(
-        "$metadata{path}/$lastUpdated after {:?}",
-        time(before, path)
-    );
+    let allowed = format!("$metadata{path}/$lastUpdated after {:?}", time(before, path));
     let seen = format!("{:?} in {}", time(after, path), shorten(&after.to_string()));
     bench.demand(requirement, newer(after, before, path), allowed, seen);
 }
@@ -129,29 +120,13 @@ async fn repeat(bench: &mut Bench, side: Side) -> Checked {
     let version = side.version(&bench.read_twin(&writer.who.identity).await?);
     let reply = writer.send(bench, &start()).await?;
     let allowed = "the repetition accepted";
-    bench.demand(
-        "HUB-META-003",
-        reply.is_accepted(),
-        allowed,
-        reply.to_string(),
-    );
+    bench.demand("HUB-META-003", reply.is_accepted(), allowed, reply.to_string());
     let shows = |twin: &Value| side.version(twin) > version;
     let twin = bench.watch_twin(&writer.who.identity, shows).await?;
     let allowed = format!("$version above {version:?}");
-    bench.demand(
-        "HUB-META-003",
-        shows(&twin),
-        allowed,
-        format!("{:?}", side.version(&twin)),
-    );
+    bench.demand("HUB-META-003", shows(&twin), allowed, format!("{:?}", side.version(&twin)));
     let after = side.metadata(&twin);
-    for path in [
-        "",
-        "/outer",
-        "/outer/inner/leaf",
-        "/outer/inner/sibling",
-        "/uncle",
-    ] {
+    for path in ["", "/outer", "/outer/inner/leaf", "/outer/inner/sibling", "/uncle"] {
         demand_newer(bench, "HUB-META-003", path, &before, &after);
     }
     Ok(())
@@ -165,19 +140,9 @@ async fn leaf_and_ancestors(bench: &mut Bench, side: Side) -> Checked {
     for path in ["", "/outer", "/outer/inner", "/outer/inner/leaf"] {
         demand_newer(bench, "HUB-META-007", path, &before, &after);
     }
-    for path in [
-        "/outer/inner/sibling",
-        "/outer/aunt",
-        "/outer/aunt/leaf",
-        "/uncle",
-    ] {
+    for path in ["/outer/inner/sibling", "/outer/aunt", "/outer/aunt/leaf", "/uncle"] {
         let what = format!("time at $metadata{path}");
-        bench.equal(
-            "HUB-META-007",
-            &what,
-            time(&before, path),
-            time(&after, path),
-        );
+        bench.equal("HUB-META-007", &what, time(&before, path), time(&after, path));
     }
     Ok(())
 }
@@ -199,17 +164,8 @@ async fn put(bench: &mut Bench) -> Checked {
     let before = started(bench, &mut writer, side).await?;
     let body = json!({ "properties": { "desired": with_uncle(5) } });
     let after = side.metadata(&bench.replace_twin(&writer.who.identity, &body).await?);
-    let places = [
-        "",
-        "/outer",
-        "/outer/inner",
-        "/outer/inner/leaf",
-        "/outer/inner/sibling",
-    ];
-    for path in places
-        .into_iter()
-        .chain(["/outer/aunt", "/outer/aunt/leaf", "/uncle"])
-    {
+    let places = ["", "/outer", "/outer/inner", "/outer/inner/leaf", "/outer/inner/sibling"];
+    for path in places.into_iter().chain(["/outer/aunt", "/outer/aunt/leaf", "/uncle"]) {
         demand_newer(bench, "HUB-META-010", path, &before, &after);
     }
     Ok(())

@@ -119,22 +119,12 @@ async fn integer_limits(bench: &mut Bench, side: Side) -> Checked {
         r#""inner":{"least":-4503599627370496},"list":[4503599627370495]}"#,
     );
     let reply = writer.send_text(bench, limits).await?;
-    if !bench.demand(
-        "HUB-VALI-006",
-        reply.is_accepted(),
-        "both limits taken",
-        reply.to_string(),
-    ) {
+    if !bench.demand("HUB-VALI-006", reply.is_accepted(), "both limits taken", reply.to_string()) {
         return Ok(());
     }
     let stored = writer.stored(bench).await?;
     let integer = |pointer| stored.pointer(pointer).and_then(integer);
-    let seen = [
-        integer("/least"),
-        integer("/most"),
-        integer("/inner/least"),
-        integer("/list/0"),
-    ];
+    let seen = [integer("/least"), integer("/most"), integer("/inner/least"), integer("/list/0")];
     let allowed = [-4_503_599_627_370_496, 4_503_599_627_370_495].map(Some);
     let allowed = [allowed, allowed].concat();
     bench.equal("HUB-VALI-006", "integers", allowed, seen.to_vec());
@@ -144,19 +134,12 @@ async fn integer_limits(bench: &mut Bench, side: Side) -> Checked {
 /// The value as an integer, however it is written.
 fn integer(value: &Value) -> Option<i64> {
     let whole = |number: f64| format!("{number:.0}").parse().ok();
-    value.as_i64().or_else(|| {
-        value
-            .as_f64()
-            .filter(|number| number.fract() == 0.0)
-            .and_then(whole)
-    })
+    value.as_i64().or_else(|| value.as_f64().filter(|number| number.fract() == 0.0).and_then(whole))
 }
 
 async fn integer_range(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
-    writer
-        .write(bench, &json!({ "n": 1_000_000_000_000_000_i64 }))
-        .await?;
+    writer.write(bench, &json!({ "n": 1_000_000_000_000_000_i64 })).await?;
     let integers = [
         "5000000000000000",
         "-5000000000000000",
@@ -171,12 +154,7 @@ async fn integer_range(bench: &mut Bench, side: Side) -> Checked {
         ] {
             let reply = writer.send_bad_text(bench, &members).await?;
             let allowed = format!("400 for the integer {integer}");
-            bench.demand(
-                "HUB-VALI-007",
-                reply.status() == 400,
-                allowed,
-                reply.to_string(),
-            );
+            bench.demand("HUB-VALI-007", reply.status() == 400, allowed, reply.to_string());
         }
     }
     Ok(())
@@ -195,17 +173,10 @@ const TWELVE: &str = concat!(
 
 async fn depth(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
-    writer
-        .write(bench, &json!({ "one": { "two": { "property": "value" } } }))
-        .await?;
+    writer.write(bench, &json!({ "one": { "two": { "property": "value" } } })).await?;
     let reply = writer.send_text(bench, TEN).await?;
     let allowed = "ten nested objects taken";
-    if bench.demand(
-        "HUB-VALI-008",
-        reply.is_accepted(),
-        allowed,
-        reply.to_string(),
-    ) {
+    if bench.demand("HUB-VALI-008", reply.is_accepted(), allowed, reply.to_string()) {
         let stored = writer.stored(bench).await?;
         let place = "/one/two/three/four/five/six/seven/eight/nine/ten/property";
         let seen = stored.pointer(place).and_then(Value::as_str);
@@ -213,41 +184,25 @@ async fn depth(bench: &mut Bench, side: Side) -> Checked {
     }
     let reply = writer.send_bad_text(bench, TWELVE).await?;
     let allowed = "400 for twelve nested objects";
-    bench.demand(
-        "HUB-VALI-009",
-        reply.status() == 400,
-        allowed,
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-009", reply.status() == 400, allowed, reply.to_string());
     Ok(())
 }
 
 async fn array_depth(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
     writer.write(bench, &json!({ "list": [[[1]]] })).await?;
-    let reply = writer
-        .send_text(bench, r#"{"list":[[[[[[[[[[[1]]]]]]]]]]]}"#)
-        .await?;
+    let reply = writer.send_text(bench, r#"{"list":[[[[[[[[[[[1]]]]]]]]]]]}"#).await?;
     let allowed = "400 for eleven nested arrays";
-    bench.demand(
-        "HUB-VALI-010",
-        reply.status() == 400,
-        allowed,
-        reply.to_string(),
-    );
+    bench.demand("HUB-VALI-010", reply.status() == 400, allowed, reply.to_string());
     Ok(())
 }
 
 async fn array_null(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
-    writer
-        .write(bench, &json!({ "list": [1, { "b": 2 }], "gone": null }))
-        .await?;
+    writer.write(bench, &json!({ "list": [1, { "b": 2 }], "gone": null })).await?;
     let lists = [json!([null]), json!([1, null]), json!([{ "b": null }])];
     for list in lists {
-        let reply = writer
-            .send_bad(bench, &json!({ "list": &list, "good": 2 }))
-            .await?;
+        let reply = writer.send_bad(bench, &json!({ "list": &list, "good": 2 })).await?;
         let named = reply.status() == 400 && reply.has_code("ArgumentInvalid", 400_004);
         let allowed = format!("400 and ArgumentInvalid, 400004, for {list}");
         bench.demand("HUB-VALI-011", named, allowed, reply.to_string());
@@ -266,28 +221,14 @@ async fn malformed_put(bench: &mut Bench) -> Checked {
 async fn malformed(bench: &mut Bench, method: Method) -> Checked {
     let mut writer = Writer::new(bench, Side::DesiredPut).await?;
     let device = writer.who.identity.clone();
-    bench
-        .patch_twin(&device, &json!({ "properties": { "desired": { "a": 1 } } }))
-        .await?;
+    bench.patch_twin(&device, &json!({ "properties": { "desired": { "a": 1 } } })).await?;
     let before = writer.stored(bench).await?;
     let path = format!("/twins/{}", device.device);
-    for text in [
-        "{",
-        r#"{"properties":{"desired":{"a":2}}"#,
-        "not JSON",
-        r#"{"tags":{"a":}}"#,
-    ] {
+    for text in ["{", r#"{"properties":{"desired":{"a":2}}"#, "not JSON", r#"{"tags":{"a":}}"#] {
         let body = Some(Bytes::from(text));
-        let answer = bench
-            .call_raw(method.clone(), &path, IfMatch::Absent, body)
-            .await?;
+        let answer = bench.call_raw(method.clone(), &path, IfMatch::Absent, body).await?;
         let refused = answer.status.as_u16() == 400;
-        bench.demand(
-            "HUB-VALI-019",
-            refused,
-            format!("400 for {text}"),
-            answer.to_string(),
-        );
+        bench.demand("HUB-VALI-019", refused, format!("400 for {text}"), answer.to_string());
         let after = writer.stored(bench).await?;
         if refused {
             bench.equal_json("HUB-MERGE-023", "desired", &before, &after);

@@ -36,14 +36,7 @@ pub(super) const CASES: &[Case] = &[
         title: "A reported array in a PATCH replaces the stored one as a whole",
         requirements: &["HUB-MERGE-010"],
         needs: &[],
-        run: |bench| {
-            Box::pin(merges(
-                bench,
-                Part::Reported,
-                "HUB-MERGE-010",
-                other_array(),
-            ))
-        },
+        run: |bench| Box::pin(merges(bench, Part::Reported, "HUB-MERGE-010", other_array())),
     },
     Case {
         id: "twin-date-strings-desired",

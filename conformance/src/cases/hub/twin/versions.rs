@@ -89,16 +89,8 @@ async fn grows(bench: &mut Bench, side: Side) -> Checked {
     }
     let reply = writer.send(bench, &json!({ "bad key": 1 })).await?;
     let version = side.version(&bench.read_twin(&writer.who.identity).await?);
-    let allowed = format!(
-        "$version at least {last:?} after the write answered {}",
-        reply.status()
-    );
-    bench.demand(
-        "HUB-META-001",
-        version >= last,
-        allowed,
-        format!("{version:?}"),
-    );
+    let allowed = format!("$version at least {last:?} after the write answered {}", reply.status());
+    bench.demand("HUB-META-001", version >= last, allowed, format!("{version:?}"));
     Ok(())
 }
 
@@ -107,12 +99,7 @@ async fn step_of_one(bench: &mut Bench, side: Side) -> Checked {
     let fresh = bench.read_twin(&writer.who.identity).await?;
     let Some(first) = side.version(&fresh) else {
         let seen = fresh.to_string();
-        bench.demand(
-            "HUB-META-002",
-            false,
-            "an integer $version in the section",
-            seen,
-        );
+        bench.demand("HUB-META-002", false, "an integer $version in the section", seen);
         return Ok(());
     };
     for (version, members) in (first + 1..).zip(writes(side)) {
@@ -126,19 +113,9 @@ async fn tags_only(bench: &mut Bench) -> Checked {
     let mut writer = Writer::new(bench, Side::Desired).await?;
     let before = Side::Desired.version(&writer.write(bench, &json!({ "a": 1 })).await?);
     let who = writer.who.clone();
-    for tags in [
-        json!({ "place": "roof" }),
-        json!({ "place": null, "row": { "n": 1 } }),
-    ] {
-        let twin = bench
-            .patch_twin(&who.identity, &json!({ "tags": tags }))
-            .await?;
-        bench.equal(
-            "HUB-META-004",
-            "$version",
-            before,
-            Side::Desired.version(&twin),
-        );
+    for tags in [json!({ "place": "roof" }), json!({ "place": null, "row": { "n": 1 } })] {
+        let twin = bench.patch_twin(&who.identity, &json!({ "tags": tags })).await?;
+        bench.equal("HUB-META-004", "$version", before, Side::Desired.version(&twin));
     }
     let mut connection = bench.connect_and_listen(&who).await?;
     let twin = connection.twin().await?;

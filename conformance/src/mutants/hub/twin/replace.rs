@@ -150,13 +150,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
 fn keeps(part: Part) -> Box<dyn Overlay> {
     on_write(move |write| {
         if write.replaces && write.part == part {
-            let kept = write
-                .stored
-                .iter()
-                .filter(|(key, _)| !write.members.contains_key(*key));
-            let kept: Members = kept
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect();
+            let kept = write.stored.iter().filter(|(key, _)| !write.members.contains_key(*key));
+            let kept: Members = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
             write.members.extend(kept);
         }
     })
@@ -172,10 +167,7 @@ fn add_missing(stored: &Members, value: &mut Value) {
 
 fn drop_nulls(members: &mut Members) {
     members.retain(|_, value| !value.is_null());
-    members
-        .values_mut()
-        .filter_map(Value::as_object_mut)
-        .for_each(drop_nulls);
+    members.values_mut().filter_map(Value::as_object_mut).for_each(drop_nulls);
 }
 
 /// The `reported` member of a back end's write, as the PATCH of a device.
@@ -212,19 +204,14 @@ fn answers_nothing(method: Method) -> Box<dyn Overlay> {
 fn answers_old_twin() -> Box<dyn Overlay> {
     let exchange = |_: &mut HashMap<String, Bytes>, request: &mut http::Request<Bytes>| {
         let path = request.uri().path().to_owned();
-        path.starts_with("/twins/")
-            .then(|| (path, request.method() == Method::PUT))
+        path.starts_with("/twins/").then(|| (path, request.method() == Method::PUT))
     };
-    on_exchange(
-        HashMap::new(),
-        exchange,
-        |last, (path, replaced), response| {
-            if response.status().is_success() {
-                let before = last.insert(path, response.body().clone());
-                if let (true, Some(before)) = (replaced, before) {
-                    *response.body_mut() = before;
-                }
+    on_exchange(HashMap::new(), exchange, |last, (path, replaced), response| {
+        if response.status().is_success() {
+            let before = last.insert(path, response.body().clone());
+            if let (true, Some(before)) = (replaced, before) {
+                *response.body_mut() = before;
             }
-        },
-    )
+        }
+    })
 }

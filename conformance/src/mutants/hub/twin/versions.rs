@@ -67,24 +67,12 @@ fn versions(section: &'static str, to: fn(u64) -> u64) -> Box<dyn Overlay> {
         });
         if let Output::Send(_, Packet::Publish(publish)) = &mut output {
             match HubTopic::parse(&publish.topic) {
-                Some(HubTopic::TwinResponse {
-                    status,
-                    rid,
-                    version,
-                }) if section == "reported" => {
+                Some(HubTopic::TwinResponse { status, rid, version }) if section == "reported" => {
                     let version = version.map(to);
-                    publish.topic = HubTopic::TwinResponse {
-                        status,
-                        rid,
-                        version,
-                    }
-                    .to_topic();
+                    publish.topic = HubTopic::TwinResponse { status, rid, version }.to_topic();
                 }
                 Some(HubTopic::Desired { version }) if section == "desired" => {
-                    publish.topic = HubTopic::Desired {
-                        version: to(version),
-                    }
-                    .to_topic();
+                    publish.topic = HubTopic::Desired { version: to(version) }.to_topic();
                     edit_json(&mut publish.payload, edit);
                 }
                 _ => {}

@@ -137,17 +137,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 /// Finds the writes of `method` and returns their path and condition.
 fn condition(request: &http::Request<Bytes>, method: &Method) -> Option<(String, Option<String>)> {
-    let condition = request
-        .headers()
-        .get(IF_MATCH)
-        .and_then(|value| value.to_str().ok());
+    let condition = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok());
     let found = is_twin_write(request) && request.method() == *method;
-    found.then(|| {
-        (
-            request.uri().path().to_owned(),
-            condition.map(str::to_owned),
-        )
-    })
+    found.then(|| (request.uri().path().to_owned(), condition.map(str::to_owned)))
 }
 
 fn is_etag(condition: Option<&str>) -> bool {
@@ -207,18 +199,13 @@ fn on_etag(
 fn applies_mismatch(method: Method) -> Box<dyn Overlay> {
     on_etag(method, |etags, etag, request| {
         let wrong = etags.last().is_some_and(|current| current != etag);
-        wrong
-            .then(|| request.headers_mut().remove(IF_MATCH))
-            .map(|_| 412)
+        wrong.then(|| request.headers_mut().remove(IF_MATCH)).map(|_| 412)
     })
 }
 
 fn answers_mismatch(status: u16) -> Box<dyn Overlay> {
     on_etag(Method::PATCH, move |etags, etag, _| {
-        etags
-            .last()
-            .is_some_and(|current| current != etag)
-            .then_some(status)
+        etags.last().is_some_and(|current| current != etag).then_some(status)
     })
 }
 

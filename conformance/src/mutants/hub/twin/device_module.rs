@@ -48,10 +48,7 @@ fn is_report(topic: &DeviceTopic) -> Option<String> {
 
 /// Whether client id `module` is `{device}/{module}` of the client id `device`.
 pub(super) fn is_module_of(module: &str, device: &str) -> bool {
-    !device.is_empty()
-        && module
-            .strip_prefix(device)
-            .is_some_and(|rest| rest.starts_with('/'))
+    !device.is_empty() && module.strip_prefix(device).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[derive(Default)]
@@ -89,11 +86,7 @@ impl Detours {
         };
         let rid = DeviceTopic::parse(&publish.topic).and_then(|topic| takes(&topic));
         let from = self.client_ids.of(id);
-        let other = self
-            .client_ids
-            .iter()
-            .find(|(_, to)| leads(from, to))
-            .map(|(id, _)| id);
+        let other = self.client_ids.iter().find(|(_, to)| leads(from, to)).map(|(id, _)| id);
         match (rid, other) {
             (Some(rid), Some(other)) => {
                 self.askers.insert(rid, id);

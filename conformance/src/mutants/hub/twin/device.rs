@@ -124,9 +124,7 @@ pub(super) fn on_document(mut edit: impl FnMut(&mut Value) + Send + 'static) -> 
 
 /// The `$version` of the section at `pointer`.
 pub(super) fn version(twin: &Value, pointer: &str) -> u64 {
-    let section = twin
-        .pointer(pointer)
-        .and_then(|section| section.get("$version"));
+    let section = twin.pointer(pointer).and_then(|section| section.get("$version"));
     section.and_then(Value::as_u64).unwrap_or_default()
 }
 
@@ -179,9 +177,7 @@ fn showing_tags(shown_on: fn(&HubTopic) -> bool) -> Box<dyn Overlay> {
         move |tags, output| {
             edit_hub_publish(output, |_, topic, publish| {
                 if shown_on(topic) {
-                    edit_json(&mut publish.payload, |body| {
-                        insert(body, "", "tags", tags.clone())
-                    });
+                    edit_json(&mut publish.payload, |body| insert(body, "", "tags", tags.clone()));
                 }
                 true
             })

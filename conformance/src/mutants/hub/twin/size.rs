@@ -171,10 +171,7 @@ fn oversize(members: &mut Members) {
 }
 
 fn text_length(members: &Members) -> usize {
-    members
-        .iter()
-        .map(|(key, value)| key.len() + value.to_string().len())
-        .sum()
+    members.iter().map(|(key, value)| key.len() + value.to_string().len()).sum()
 }
 
 fn refused_above(sections: &'static str, bytes_max: usize) -> Box<dyn Overlay> {
@@ -233,11 +230,7 @@ fn frozen() -> Box<dyn Overlay> {
 fn on_large(edit: fn(&mut Members)) -> Box<dyn Overlay> {
     let mut large = BTreeMap::<String, bool>::new();
     on_written(move |place, members| {
-        let near = if place.ends_with(" tags") {
-            6 * 1024
-        } else {
-            28 * 1024
-        };
+        let near = if place.ends_with(" tags") { 6 * 1024 } else { 28 * 1024 };
         let is_large = large.entry(place.to_owned()).or_default();
         if *is_large {
             edit(members);

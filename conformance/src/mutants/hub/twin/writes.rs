@@ -36,10 +36,7 @@ pub(super) struct Write<'a> {
 
 /// An overlay that edits what is written to a section before the model sees it.
 pub(super) fn on_write(edit: impl FnMut(Write<'_>) + Send + 'static) -> Box<dyn Overlay> {
-    let mut sections = Sections {
-        stored: BTreeMap::new(),
-        edit,
-    };
+    let mut sections = Sections { stored: BTreeMap::new(), edit };
     on_input(move |mut input| {
         match &mut input {
             Input::Packet(id, Packet::Publish(publish)) => {
@@ -94,12 +91,7 @@ impl<F: FnMut(Write<'_>)> Sections<F> {
             stored.clear();
             return;
         };
-        (self.edit)(Write {
-            part,
-            replaces,
-            stored,
-            members,
-        });
+        (self.edit)(Write { part, replaces, stored, members });
         if replaces {
             stored.clear();
         }
@@ -114,9 +106,7 @@ fn merge(stored: &mut Members, patch: &Members) {
                 stored.remove(key);
             }
             Value::Object(inner) => {
-                let target = stored
-                    .entry(key)
-                    .or_insert_with(|| Value::Object(Members::new()));
+                let target = stored.entry(key).or_insert_with(|| Value::Object(Members::new()));
                 if !target.is_object() {
                     *target = Value::Object(Members::new());
                 }
@@ -143,12 +133,7 @@ where
     S: Send + 'static,
     T: Send + 'static,
 {
-    Box::new(OnExchange {
-        state,
-        request,
-        response,
-        open: HashMap::new(),
-    })
+    Box::new(OnExchange { state, request, response, open: HashMap::new() })
 }
 
 struct OnExchange<S, T, A, B> {
@@ -202,11 +187,7 @@ pub(super) fn reports_too(
                 let connection = connections.get(&path.replace("/modules/", "/"));
                 let body = serde_json::from_slice(request.body()).unwrap_or_default();
                 if let (Some(id), Some(patch)) = (connection, choose(&body)) {
-                    let topic = DeviceTopic::TwinPatch {
-                        rid: None,
-                        version: None,
-                    }
-                    .to_topic();
+                    let topic = DeviceTopic::TwinPatch { rid: None, version: None }.to_topic();
                     let publish = Publish::at_most_once(topic, patch.to_string());
                     inputs.push(Input::Packet(*id, Packet::Publish(publish)));
                 }
@@ -220,9 +201,7 @@ pub(super) fn reports_too(
 
 /// Applies `edit` to every value in `members` and below.
 pub(super) fn edit_values(members: &mut Members, edit: &impl Fn(&mut Value)) {
-    members
-        .values_mut()
-        .for_each(|value| edit_value(value, edit));
+    members.values_mut().for_each(|value| edit_value(value, edit));
 }
 
 fn edit_value(value: &mut Value, edit: &impl Fn(&mut Value)) {

@@ -65,16 +65,12 @@ fn remove_bad(value: &mut Value) -> bool {
     let count = members.len();
     members.retain(|key, _| !is_bad(key));
     let removed = members.len() < count;
-    members
-        .values_mut()
-        .fold(removed, |removed, inner| remove_bad(inner) || removed)
+    members.values_mut().fold(removed, |removed, inner| remove_bad(inner) || removed)
 }
 
 /// Turns a write that would be refused for its desired section into one that stores nothing.
 fn counts_only(body: &mut Value) -> bool {
-    let bad = body
-        .pointer_mut("/properties/desired")
-        .is_some_and(remove_bad);
+    let bad = body.pointer_mut("/properties/desired").is_some_and(remove_bad);
     if bad {
         *body = json!({ "properties": { "desired": {} } });
     }
@@ -142,12 +138,7 @@ impl Overlay for PartialReport {
             && let Some(HubTopic::TwinResponse { rid, .. }) = HubTopic::parse(&publish.topic)
             && self.0.remove(&rid)
         {
-            publish.topic = HubTopic::TwinResponse {
-                status: 400,
-                rid,
-                version: None,
-            }
-            .to_topic();
+            publish.topic = HubTopic::TwinResponse { status: 400, rid, version: None }.to_topic();
         }
         vec![output]
     }

@@ -10,8 +10,8 @@ use twinspec_model::hub::Output;
 use twinspec_model::wire::mqtt::{Packet, Publish};
 use twinspec_model::wire::topic::HubTopic;
 
-use super::twin::{insert, on_document, version};
-use super::twin_module::is_module_of;
+use super::device::{insert, on_document, version};
+use super::device_module::is_module_of;
 use crate::mutants::Mutant;
 use crate::mutants::overlay::{
     ClientIds, edit_hub_publish, edit_json, on_both, on_hub_publish, on_output, on_request,
@@ -161,10 +161,7 @@ fn notifying_of_report(output: Output) -> Vec<Output> {
         return vec![output];
     };
     match HubTopic::parse(&publish.topic) {
-        Some(HubTopic::TwinResponse {
-            version: Some(version),
-            ..
-        }) => {
+        Some(HubTopic::TwinResponse { version: Some(version), .. }) => {
             let topic = HubTopic::Desired { version }.to_topic();
             let body: Value = json!({ "$version": version });
             let echo = Packet::Publish(Publish::at_most_once(topic, body.to_string()));

@@ -16,9 +16,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_merge(|write| {
                 let stored = |key: &String| write.stored.get(key).is_some_and(is_scalar);
-                write
-                    .members
-                    .retain(|key, value| !(is_scalar(value) && stored(key)));
+                write.members.retain(|key, value| !(is_scalar(value) && stored(key)));
             })
         },
     },
@@ -105,9 +103,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_merge(|write| {
                 let stored = write.stored;
-                write
-                    .members
-                    .retain(|key, value| stored.contains_key(key) || !only_nulls(value));
+                write.members.retain(|key, value| stored.contains_key(key) || !only_nulls(value));
             })
         },
     },
@@ -118,10 +114,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_merge(|write| {
                 each_object(write.stored, write.members, |stored, patch| {
-                    if patch
-                        .iter()
-                        .any(|(key, v)| v.is_null() && !stored.contains_key(key))
-                    {
+                    if patch.iter().any(|(key, v)| v.is_null() && !stored.contains_key(key)) {
                         drop_unmentioned(stored, patch);
                     }
                 });
@@ -135,9 +128,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_merge(|write| {
                 let stored = |key: &String| write.stored.get(key).is_some_and(Value::is_object);
-                write
-                    .members
-                    .retain(|key, value| !(is_scalar(value) && stored(key)));
+                write.members.retain(|key, value| !(is_scalar(value) && stored(key)));
             })
         },
     },
@@ -148,9 +139,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_merge(|write| {
                 let stored = |key: &String| write.stored.get(key).is_some_and(is_scalar);
-                write
-                    .members
-                    .retain(|key, value| !(value.is_object() && stored(key)));
+                write.members.retain(|key, value| !(value.is_object() && stored(key)));
             })
         },
     },

@@ -52,11 +52,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-metadata-no-versions",
         title: "Desired metadata has no $lastUpdatedVersion below the section",
         requirements: &["HUB-META-006"],
-        overlay: || {
-            on_entries(&["desired"], |entry| {
-                drop(remove(entry, "$lastUpdatedVersion"))
-            })
-        },
+        overlay: || on_entries(&["desired"], |entry| drop(remove(entry, "$lastUpdatedVersion"))),
     },
     Mutant {
         id: "twin-metadata-reported-versions",
@@ -74,11 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-metadata-oldest-member",
         title: "The time of an object is that of its oldest member",
         requirements: &["HUB-META-007", "HUB-META-008"],
-        overlay: || {
-            on_metadata(&SECTIONS, |metadata| {
-                time_of_members(metadata, <[_]>::first)
-            })
-        },
+        overlay: || on_metadata(&SECTIONS, |metadata| time_of_members(metadata, <[_]>::first)),
     },
     Mutant {
         id: "twin-metadata-newest-member",
@@ -136,9 +128,7 @@ fn each_entry(metadata: &mut Value, edit: &impl Fn(&mut Value)) {
 /// The entries of the members of a section or object.
 fn entries(metadata: &mut Value) -> impl Iterator<Item = &mut Value> {
     let members = metadata.as_object_mut().into_iter().flatten();
-    members
-        .filter(|(key, _)| !key.starts_with('$'))
-        .map(|(_, entry)| entry)
+    members.filter(|(key, _)| !key.starts_with('$')).map(|(_, entry)| entry)
 }
 
 fn has_members(entry: &mut Value) -> bool {
@@ -202,10 +192,7 @@ fn keeps_times(after_puts_only: bool) -> Box<dyn Overlay> {
     fn output(shown: &mut Shown, mut output: Output) -> Vec<Output> {
         if let Output::Respond(_, response) = &mut output {
             edit_json(response.body_mut(), |twin| {
-                let id = twin
-                    .get("deviceId")
-                    .map(Value::to_string)
-                    .unwrap_or_default();
+                let id = twin.get("deviceId").map(Value::to_string).unwrap_or_default();
                 for name in SECTIONS {
                     if let Some(section) = twin.pointer_mut(&format!("/properties/{name}")) {
                         shown.show((id.clone(), name), section);
@@ -215,11 +202,7 @@ fn keeps_times(after_puts_only: bool) -> Box<dyn Overlay> {
         }
         vec![output]
     }
-    let shown = Shown {
-        sections: BTreeMap::new(),
-        after_puts_only,
-        last_was_put: false,
-    };
+    let shown = Shown { sections: BTreeMap::new(), after_puts_only, last_was_put: false };
     remembering(shown, input, output)
 }
 
@@ -244,9 +227,7 @@ fn keep_times(section: &mut Value, before: &Value) {
         return;
     };
     for key in unchanged {
-        let entry = before
-            .get("$metadata")
-            .and_then(|metadata| metadata.get(&key));
+        let entry = before.get("$metadata").and_then(|metadata| metadata.get(&key));
         set(metadata, &key, entry.cloned());
     }
 }

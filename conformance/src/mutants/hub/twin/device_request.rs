@@ -130,12 +130,8 @@ fn answering_last_get() -> Box<dyn Overlay> {
     let mut last = None;
     on_hub_publish(move |topic, publish| {
         match topic {
-            HubTopic::TwinResponse {
-                status: 200, rid, ..
-            } => last = Some(rid.clone()),
-            HubTopic::TwinResponse {
-                status: 204, rid, ..
-            } => {
+            HubTopic::TwinResponse { status: 200, rid, .. } => last = Some(rid.clone()),
+            HubTopic::TwinResponse { status: 204, rid, .. } => {
                 if let Some(last) = &last {
                     publish.topic = publish.topic.replace(rid, last);
                 }

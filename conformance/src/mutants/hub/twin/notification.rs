@@ -9,7 +9,7 @@ use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::mqtt::Publish;
 use twinspec_model::wire::topic::HubTopic;
 
-use super::twin::{insert, version};
+use super::device::{insert, version};
 use crate::mutants::Mutant;
 use crate::mutants::overlay::{edit_hub_publish, edit_json, on_both, on_hub_publish, on_output};
 
@@ -49,10 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || {
             on_hub_publish(|topic, publish| {
                 if let HubTopic::Desired { version } = topic {
-                    publish.topic = HubTopic::Desired {
-                        version: version + 1,
-                    }
-                    .to_topic();
+                    publish.topic = HubTopic::Desired { version: version + 1 }.to_topic();
                 }
                 true
             })

@@ -9,7 +9,7 @@ use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::mqtt::{Packet, Publish};
 use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 
-use super::twin::{insert, on_document, version};
+use super::device::{insert, on_document, version};
 use crate::mutants::Mutant;
 use crate::mutants::overlay::{
     edit_device_publish, edit_hub_publish, edit_json, on_both, on_hub_publish, on_input,
@@ -85,10 +85,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         requirements: &["HUB-TWIN-012"],
         overlay: || {
             on_document(|document| {
-                let reported = document
-                    .pointer("/reported")
-                    .and_then(Value::as_object)
-                    .cloned();
+                let reported = document.pointer("/reported").and_then(Value::as_object).cloned();
                 for (key, value) in reported.into_iter().flatten() {
                     if key != "$version" {
                         insert(document, "/desired", &key, value);
@@ -120,12 +117,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
 /// Edits every 204, given its request id and version.
 fn on_accepted(edit: fn(&mut Publish, &str, u64)) -> Box<dyn Overlay> {
     on_hub_publish(move |topic, publish| {
-        if let HubTopic::TwinResponse {
-            status: 204,
-            rid,
-            version: Some(version),
-        } = topic
-        {
+        if let HubTopic::TwinResponse { status: 204, rid, version: Some(version) } = topic {
             edit(publish, rid, *version);
         }
         true
@@ -142,21 +134,13 @@ fn retopic(publish: &mut Publish, from: &str, to: &str) {
 }
 
 fn set_version(publish: &mut Publish, from: u64, to: u64) {
-    retopic(
-        publish,
-        &format!("&$version={from}"),
-        &format!("&$version={to}"),
-    );
+    retopic(publish, &format!("&$version={from}"), &format!("&$version={to}"));
 }
 
 fn raising_by_two() -> Box<dyn Overlay> {
     on_hub_publish(|topic, publish| {
         match topic {
-            HubTopic::TwinResponse {
-                status: 204,
-                version: Some(version),
-                ..
-            } => {
+            HubTopic::TwinResponse { status: 204, version: Some(version), .. } => {
                 set_version(publish, *version, version * 2 - 1);
             }
             HubTopic::TwinResponse { status: 200, .. } => {
@@ -214,10 +198,7 @@ fn needing_subscription() -> Box<dyn Overlay> {
     let mut listeners = BTreeSet::new();
     on_input(move |input| {
         if let Input::Packet(id, Packet::Subscribe(subscribe)) = &input
-            && subscribe
-                .filters
-                .iter()
-                .any(|(filter, _)| filter == "$iothub/twin/res/#")
+            && subscribe.filters.iter().any(|(filter, _)| filter == "$iothub/twin/res/#")
         {
             listeners.insert(*id);
         }

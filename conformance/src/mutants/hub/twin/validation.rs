@@ -15,15 +15,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-integer-32-bits",
         title: "Integers of more than 32 bits are refused",
         requirements: &["HUB-VALI-006"],
-        overlay: || {
-            edit_integers(|n| {
-                if i32::try_from(n).is_ok() {
-                    n
-                } else {
-                    i64::MAX
-                }
-            })
-        },
+        overlay: || edit_integers(|n| if i32::try_from(n).is_ok() { n } else { i64::MAX }),
     },
     Mutant {
         id: "twin-integer-rounded",
@@ -110,11 +102,7 @@ fn edit_integers(edit: fn(i64) -> i64) -> Box<dyn Overlay> {
 
 /// Versions and other small numbers stay.
 fn rounded(integer: i64) -> i64 {
-    if integer.abs() < 1_000_000 {
-        integer
-    } else {
-        integer / 1000 * 1000
-    }
+    if integer.abs() < 1_000_000 { integer } else { integer / 1000 * 1000 }
 }
 
 fn map_integer(value: &mut Value, map: fn(i64) -> i64) {
@@ -126,11 +114,7 @@ fn map_integer(value: &mut Value, map: fn(i64) -> i64) {
 /// Answers the HTTP error `name` with another status.
 pub(super) fn http_error(name: &'static str, status: u16) -> Box<dyn Overlay> {
     on_response(move |response| {
-        if response
-            .headers()
-            .get(ERROR_HEADER)
-            .is_some_and(|found| found == name)
-        {
+        if response.headers().get(ERROR_HEADER).is_some_and(|found| found == name) {
             set_status(response, status);
         }
     })

@@ -110,11 +110,7 @@ fn cut_to_milliseconds(value: &mut Value) {
     };
     if seconds.len() == "2031-01-02T03:04:05".len() && seconds.contains('T') {
         let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-        let digits: String = rest
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .take(3)
-            .collect();
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).take(3).collect();
         *value = json!(format!("{seconds}.{digits}{zone}"));
     }
 }

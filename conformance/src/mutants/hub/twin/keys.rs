@@ -78,15 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         id: "twin-key-512",
         title: "Keys of more than 512 bytes are refused",
         requirements: &["HUB-VALI-004"],
-        overlay: || {
-            rename_keys(|key| {
-                if key.len() > 512 {
-                    key.repeat(3)
-                } else {
-                    key.to_owned()
-                }
-            })
-        },
+        overlay: || rename_keys(|key| if key.len() > 512 { key.repeat(3) } else { key.to_owned() }),
     },
     Mutant {
         id: "twin-key-cut",
@@ -99,13 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         title: "Strings of more than 512 bytes are refused",
         requirements: &["HUB-VALI-005"],
         overlay: || {
-            edit_strings(|text| {
-                if text.len() > 512 {
-                    text.repeat(9)
-                } else {
-                    text.to_owned()
-                }
-            })
+            edit_strings(|text| if text.len() > 512 { text.repeat(9) } else { text.to_owned() })
         },
     },
     Mutant {
@@ -139,9 +125,7 @@ fn rename_inside(value: &mut Value, to: &impl Fn(&str) -> String) {
 
 fn rename_keys(to: impl Fn(&str) -> String + Send + 'static) -> Box<dyn Overlay> {
     on_written(move |_, members| {
-        members
-            .values_mut()
-            .for_each(|value| rename_inside(value, &to));
+        members.values_mut().for_each(|value| rename_inside(value, &to));
         rename(members, &to);
     })
 }
@@ -151,25 +135,19 @@ fn without_in_keys(unwanted: fn(char) -> bool) -> Box<dyn Overlay> {
 }
 
 fn with_good_characters(key: &str) -> String {
-    key.chars()
-        .filter(|c| !matches!(c, '.' | '$' | ' '))
-        .collect()
+    key.chars().filter(|c| !matches!(c, '.' | '$' | ' ')).collect()
 }
 
 fn nested_keys_unchecked() -> Box<dyn Overlay> {
     on_written(|_, members| {
-        members
-            .values_mut()
-            .for_each(|value| rename_inside(value, &with_good_characters));
+        members.values_mut().for_each(|value| rename_inside(value, &with_good_characters));
     })
 }
 
 fn reported_keys_unchecked() -> Box<dyn Overlay> {
     on_written(|place, members| {
         if place.ends_with(" reported") {
-            members
-                .values_mut()
-                .for_each(|value| rename_inside(value, &with_good_characters));
+            members.values_mut().for_each(|value| rename_inside(value, &with_good_characters));
             rename(members, &with_good_characters);
         }
     })

@@ -198,11 +198,7 @@ fn applying_stale() -> Box<dyn Overlay> {
         BTreeMap::new(),
         |conditions, input| {
             edit_device_publish(input, |_, topic, publish| {
-                if let DeviceTopic::TwinPatch {
-                    rid: Some(rid),
-                    version: Some(version),
-                } = topic
-                {
+                if let DeviceTopic::TwinPatch { rid: Some(rid), version: Some(version) } = topic {
                     conditions.insert(rid.clone(), version.clone());
                     drop_condition(publish);
                 }
@@ -211,11 +207,7 @@ fn applying_stale() -> Box<dyn Overlay> {
         },
         |conditions, output| {
             edit_hub_publish(output, |_, topic, publish| {
-                if let HubTopic::TwinResponse {
-                    rid,
-                    version: Some(version),
-                    ..
-                } = topic
+                if let HubTopic::TwinResponse { rid, version: Some(version), .. } = topic
                     && let Some(condition) = conditions.remove(rid)
                     && condition != (version - 1).to_string()
                 {
@@ -232,10 +224,7 @@ fn accepting_future() -> Box<dyn Overlay> {
         BTreeMap::<ConnectionId, u64>::new(),
         |current, input| {
             edit_device_publish(input, |id, topic, publish| {
-                if let DeviceTopic::TwinPatch {
-                    version: Some(version),
-                    ..
-                } = topic
+                if let DeviceTopic::TwinPatch { version: Some(version), .. } = topic
                     && version.parse().ok() > current.get(&id).copied()
                 {
                     drop_condition(publish);
@@ -245,11 +234,7 @@ fn accepting_future() -> Box<dyn Overlay> {
         },
         |current, output| {
             edit_hub_publish(output, |id, topic, _| {
-                if let HubTopic::TwinResponse {
-                    version: Some(version),
-                    ..
-                } = topic
-                {
+                if let HubTopic::TwinResponse { version: Some(version), .. } = topic {
                     current.insert(id, *version);
                 }
                 true

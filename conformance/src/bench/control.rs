@@ -1,0 +1,106 @@
+//! The control interface of a hub, as a case uses it (harness/CONTROL.md).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use twinspec_harness::operator::{Answer, Request};
+use twinspec_model::wire::percent;
+
+use super::{ANSWER, Bench};
+use crate::verdict::{Checked, Stop};
+
+/// How long one look at the events waits for a new one.
+const LOOK: Duration = Duration::from_secs(2);
+
+impl Bench {
+    /// Moves the hub's clock forward; whatever became due has happened afterwards.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when the control interface does not play along.
+    pub async fn advance(&mut self, by: Duration) -> Checked {
+        let milliseconds = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let body = json!({ "milliseconds": milliseconds });
+        self.control(Method::POST, "/clock/advance", Some(&body)).await.map(drop)
+    }
+
+    /// Sends a cloud-to-device message with `properties` (no value for null) and a text body.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when the control interface does not play along.
+    pub async fn send_to_device(
+        &mut self,
+        device: &str,
+        properties: &[(&str, Option<&str>)],
+        body: &str,
+    ) -> Checked {
+        let path = format!("/devices/{}/messages", percent::encode(device));
+        let body = json!({ "properties": properties, "body": body });
+        self.control(Method::POST, &path, Some(&body)).await.map(drop)
+    }
+
+    /// Waits for the first event about `device` (its modules included) that `wanted` takes.
+    ///
+    /// # Errors
+    /// Blames `requirement` when none comes in time.
+    pub async fn event(
+        &mut self,
+        requirement: &'static str,
+        allowed: &str,
+        device: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Checked<Value> {
+        let deadline = Instant::now() + self.budget(ANSWER);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let events = self.events_within(device, left.min(LOOK)).await?;
+            if let Some(event) = events.into_iter().find(&wanted) {
+                return Ok(event);
+            }
+            if Instant::now() >= deadline {
+                return Err(Stop::Broken {
+                    requirement,
+                    allowed: allowed.to_owned(),
+                    seen: format!("no such event within {:?}", self.budget(ANSWER)),
+                });
+            }
+        }
+    }
+
+    /// All events about `device` (its modules included) so far, oldest first.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when the control interface does not play along.
+    pub async fn events(&mut self, device: &str) -> Checked<Vec<Value>> {
+        self.events_within(device, Duration::ZERO).await
+    }
+
+    async fn events_within(&mut self, device: &str, wait: Duration) -> Checked<Vec<Value>> {
+        let device = percent::encode(device);
+        let path = format!("/events?device={device}&after=0&wait_ms={}", wait.as_millis());
+        let page = self.control(Method::GET, &path, None).await?.json();
+        Ok(page.get("events").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+
+    async fn control(&self, method: Method, path: &str, body: Option<&Value>) -> Checked<Answer> {
+        let control = self.target.control.as_ref().ok_or_else(|| {
+            Stop::Harness("the case does not say that it needs the control interface".to_owned())
+        })?;
+        let request = Request {
+            method,
+            target: path.to_owned(),
+            authorization: None,
+            headers: Vec::new(),
+            body: body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
+        };
+        let wait = self.budget(ANSWER) + LOOK;
+        let answer = control.call(&request, wait, &self.recorder).await;
+        let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(Stop::Harness(format!("the control interface answers {path} with {answer}")))
+    }
+}

@@ -1,0 +1,6 @@
+//! Authentication and authorization.
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[];

@@ -1,0 +1,6 @@
+//! HTTP conventions, errors and events.
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[];

@@ -1,0 +1,6 @@
+//! The identity registry.
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[];

@@ -1,0 +1,6 @@
+//! Sessions, subscriptions and quality of service.
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[];
