@@ -10,6 +10,9 @@ import device
 from backend import parse, sas_token
 from runner import run
 
+ANSWERS = "$iothub/twin/res/#"
+DESIRED = "$iothub/twin/PATCH/properties/desired/#"
+
 
 def change_during_an_outage(hub):
     """A desired change made while the link is down is handed over after the SDK has reconnected."""
@@ -94,8 +97,10 @@ def _watching_behind_relay(hub, me):
 
 def _watch(hub, me, client):
     """Subscribes to twin answers and desired notifications, each tried once."""
-    desired = device.watch_desired(client)
-    version = client.get_twin()["desired"]["$version"]
+    with device.Subscriptions() as subscriptions:
+        desired = device.watch_desired(client)
+        version = client.get_twin()["desired"]["$version"]
+    device.equal("topics the SDK subscribed to", subscriptions.topics, [DESIRED, ANSWERS])
     hub.backend.patch_desired(me.id, {"on": 1})
     device.equal("positive control", desired.take(), {"on": 1, "$version": version + 1})
     return desired
@@ -105,7 +110,7 @@ def _watch(hub, me, client):
 def _no_subscribe():
     with device.Subscriptions() as subscriptions:
         yield
-    device.equal("filters the SDK subscribed to again", subscriptions.filters, [])
+    device.equal("topics the SDK subscribed to again", subscriptions.topics, [])
 
 
 def _still_served(hub, me, client, desired, version):

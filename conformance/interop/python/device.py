@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os.path
 import queue
 import time
 
@@ -10,6 +11,9 @@ from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient
 
 MESSAGE_SECONDS = 10
 """How long something that must come may take."""
+
+SHOWN_CHARACTERS = 200
+"""How much of a value a failure shows."""
 
 _TRANSPORT_LOG = "azure.iot.device.common.mqtt_transport"
 
@@ -80,12 +84,22 @@ def watch_desired(client):
 
 def equal(what, got, wanted):
     """Compares as JSON, since Python takes 1, 1.0 and True for the same."""
-    wanted_text, got_text = _canonical(wanted), _canonical(got)
-    assert got_text == wanted_text, f"{what}: wanted {wanted_text}; got {got_text}"
+    wanted, got = _canonical(wanted), _canonical(got)
+    if got != wanted:
+        start = _interesting_start(wanted, got)
+        shown = [text[start : start + SHOWN_CHARACTERS] for text in (wanted, got)]
+        raise AssertionError(f"{what}: wanted {shown[0]}; got {shown[1]}")
 
 
 def _canonical(value):
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _interesting_start(wanted, got):
+    """Short values are shown whole, long ones from shortly before they part."""
+    if max(len(wanted), len(got)) <= SHOWN_CHARACTERS:
+        return 0
+    return max(0, len(os.path.commonprefix([wanted, got])) - 40)
 
 
 def eventually(what, condition):
@@ -107,16 +121,16 @@ def raised(kind, action, *arguments):
 
 
 class Subscriptions(logging.Handler):
-    """The topic filters the SDK subscribes to inside a `with` block, read from the SDK's own log."""
+    """The topics the SDK subscribes to inside a `with` block, read from the SDK's own log."""
 
     def __init__(self):
         super().__init__(logging.INFO)
-        self.filters = []
+        self.topics = []
 
     def emit(self, record):
         words = record.getMessage().split()
         if words[:2] == ["subscribing", "to"]:
-            self.filters.append(words[2])
+            self.topics.append(words[2])
 
     def __enter__(self):
         logging.getLogger(_TRANSPORT_LOG).addHandler(self)
