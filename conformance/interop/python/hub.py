@@ -1,0 +1,96 @@
+"""The hub under judgement: `twinspec serve` as a child process on free loopback ports."""
+
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from backend import Backend
+from relay import Relay
+from steer import Steering
+
+HOSTNAME = "hub.twinspec.test"
+STOP_SECONDS = 10
+
+
+class Device(NamedTuple):
+    """A registered device no other check uses."""
+
+    id: str
+    connection_string: str
+
+
+class Hub:
+    """Runs inside a `with` block; `stop` says how it ended."""
+
+    def __init__(self, binary, devices):
+        self._command = [binary, "serve", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"]
+        self._command += ["--hostname", HOSTNAME, "--devices", str(devices), "--format", "json"]
+        self._process = None
+
+    def __enter__(self):
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        try:
+            self._read(_announcement(self._process.stdout))
+        except BaseException:
+            self.stop()
+            raise
+        self._steering.__enter__()
+        return self
+
+    def __exit__(self, *_exception):
+        self._steering.__exit__()
+        self.stop()
+
+    def _read(self, announced):
+        self.hostname = announced["hostname"]
+        self.ca_file = Path(announced["ca_file"])
+        self.ca_pem = self.ca_file.read_text()
+        self.backend = Backend(announced["service_connection_string"], self.ca_pem)
+        self._unused = [
+            Device(each["device_id"], each["connection_string"]) for each in announced["devices"]
+        ]
+        endpoints = announced["endpoints"]
+        self._mqtts = _address(endpoints["mqtts"])
+        self._steering = Steering(self.hostname, self._mqtts, _address(endpoints["https"]))
+
+    def stop(self):
+        """Asks the hub to end by SIGTERM, if that has not happened, and returns its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            self._process.stdout.close()
+
+    def new_device(self):
+        return self._unused.pop(0)
+
+    @contextlib.contextmanager
+    def behind_relay(self):
+        """Device connections made inside the block pass through a relay that can cut them."""
+        with Relay(self._mqtts) as relay:
+            before = self._steering.lead_mqtts(relay.address)
+            try:
+                yield relay
+            finally:
+                self._steering.lead_mqtts(before)
+
+
+def _announcement(lines):
+    """The JSON object the hub prints when it is ready; the hub goes on running after it."""
+    text = ""
+    for line in lines:
+        text += line
+        if line.rstrip() == "}":
+            return json.loads(text)
+    raise RuntimeError(f"the hub ended before it was ready, having said {text!r}")
+
+
+def _address(url):
+    parts = urlsplit(url)
+    return parts.hostname, parts.port
