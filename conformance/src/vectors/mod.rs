@@ -4,6 +4,7 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+pub mod foreign;
 mod sas_token;
 mod topic;
 mod twin_inputs;

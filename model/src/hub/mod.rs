@@ -182,3 +182,6 @@ impl Hub {
         &self.config.hostname
     }
 }
+
+#[cfg(test)]
+mod tests;

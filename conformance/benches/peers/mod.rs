@@ -1,0 +1,162 @@
+//! What the benchmarks share: the servers, raw clients, and honest medians.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use twinspec_model::auth;
+use twinspec_model::time::Time;
+use twinspec_model::wire::mqtt::{self, Connect, Packet, PacketId, Qos, Subscribe};
+
+/// How long a server may take to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// A server process; it ends with this value.
+pub struct Server {
+    process: Child,
+    /// The port of plain MQTT.
+    pub port: u16,
+    /// Ids and keys of the registered devices; none for a broker.
+    pub devices: Vec<(String, String)>,
+}
+
+impl Server {
+    /// The reference hub with `count` devices.
+    pub fn reference_hub(count: usize) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+            .args(["serve", "--mqtt", "127.0.0.1:0", "--format", "json"])
+            .args(["--devices", &count.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("twinspec can be started");
+        let output = process.stdout.take().expect("the output is piped");
+        let mut documents = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
+        let announcement = documents.next().expect("an announcement").expect("as JSON");
+        let endpoint = announcement["endpoints"]["mqtt"].as_str().expect("an endpoint");
+        let port = endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
+        let member = |device: &Value, name: &str| {
+            let text = device["connection_string"].as_str().unwrap_or_default();
+            let part = text.split(';').find_map(|part| part.strip_prefix(name));
+            part.unwrap_or_default().to_owned()
+        };
+        let devices = announcement["devices"].as_array().into_iter().flatten();
+        let devices = devices.map(|d| (member(d, "DeviceId="), member(d, "SharedAccessKey=")));
+        Self { process, port: port.expect("a port"), devices: devices.collect() }
+    }
+
+    /// The mosquitto broker; `None` when the machine has none.
+    pub fn mosquitto() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let config = folder.join(format!("mosquitto-{port}.conf"));
+        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n");
+        std::fs::write(&config, text).ok()?;
+        let start = |program: &str| {
+            let mut command = Command::new(program);
+            command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().ok()
+        };
+        let process = start("mosquitto").or_else(|| start("/usr/sbin/mosquitto"))?;
+        let server = Self { process, port, devices: Vec::new() };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if began.elapsed() > START {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        Some(server)
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        kilobytes.unwrap_or(0) * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// A raw MQTT connection.
+pub struct Client {
+    stream: TcpStream,
+    inbox: BytesMut,
+}
+
+impl Client {
+    /// Connects and subscribes `filter`.
+    pub async fn connect(
+        port: u16,
+        device: &str,
+        key: Option<&str>,
+        filter: &str,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let mut client = Self { stream, inbox: BytesMut::new() };
+        let mut connect = Connect::new(device);
+        connect.keep_alive = 1000;
+        if let Some(key) = key {
+            let end = Time::from_unix_seconds(4_000_000_000);
+            let token = auth::sign(key, &format!("localhost/devices/{device}"), end, None);
+            connect.user_name = Some(format!("localhost/{device}/?api-version=2021-04-12"));
+            connect.password = token.map(Into::into);
+        } else {
+            connect.clean_session = true;
+        }
+        client.send(&Packet::Connect(Box::new(connect)).to_bytes()).await?;
+        client.receive(1).await?;
+        let filters = vec![(filter.to_owned(), Qos::AtMostOnce)];
+        let subscribe = Subscribe { id: PacketId::MIN, filters };
+        client.send(&Packet::Subscribe(subscribe).to_bytes()).await?;
+        client.receive(1).await?;
+        Ok(client)
+    }
+
+    /// Sends bytes.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Waits for `count` packets.
+    pub async fn receive(&mut self, count: usize) -> io::Result<()> {
+        let mut missing = count;
+        while missing > 0 {
+            match mqtt::decode(&mut self.inbox, 1 << 20).map_err(io::Error::other)? {
+                Some(_) => missing -= 1,
+                None => {
+                    if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The middle of `values`.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Says that a benchmark has no peer here.
+pub fn no_mosquitto() {
+    println!("mosquitto is not on this machine; install the Debian package to compare");
+}

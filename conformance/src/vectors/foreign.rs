@@ -1,0 +1,171 @@
+//! Trying a foreign implementation on the published vectors: one JSON request a line to its
+//! standard input, one JSON answer a line from its standard output (vectors/schema/run.json).
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::{FAMILIES, published, read, text};
+
+/// Members of a case that are no input.
+const NO_INPUT: &[&str] =
+    &["id", "title", "requirements", "provenance", "source", "ambiguity", "expect"];
+
+/// How long an implementation may think about one case.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long it may take to end when its input has ended.
+const END: Duration = Duration::from_secs(2);
+
+/// What an implementation answers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    id: String,
+    #[serde(default)]
+    expect: Option<Value>,
+    #[serde(default)]
+    unsupported: Option<String>,
+}
+
+/// What a trial came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
+    /// Answers as expected.
+    pub passed: usize,
+    /// Differences, in words.
+    pub failed: Vec<String>,
+    /// Differences in points that the sources leave open, in words.
+    pub noted: Vec<String>,
+    /// Cases the implementation does not claim, in words.
+    pub unsupported: Vec<String>,
+}
+
+/// Runs `command` on the published families below `folder` whose names `wanted` takes.
+///
+/// # Errors
+/// When the command cannot be started, ends early, or does not answer in time or in JSON.
+pub async fn try_out(
+    folder: &Path,
+    wanted: impl Fn(&str) -> bool,
+    command: &[String],
+) -> io::Result<Trial> {
+    let mut peer = Peer::start(command)?;
+    let mut trial = Trial::default();
+    for family in FAMILIES.iter().filter(|family| wanted(family.name)) {
+        let file: Value =
+            serde_json::from_str(&read(&published(folder, family.name))?).map_err(io::Error::other)?;
+        for case in file.get("cases").and_then(Value::as_array).into_iter().flatten() {
+            let answer = peer.ask(family.name, case).await?;
+            trial.judge(case, answer);
+        }
+    }
+    peer.end().await;
+    Ok(trial)
+}
+
+impl Trial {
+    fn judge(&mut self, case: &Value, answer: Answer) {
+        let id = &answer.id;
+        if let Some(reason) = answer.unsupported {
+            self.unsupported.push(format!("{id}: {reason}"));
+            return;
+        }
+        let (expected, seen) =
+            (case.get("expect").unwrap_or(&Value::Null), answer.expect.unwrap_or_default());
+        if same(expected, &seen) {
+            self.passed += 1;
+            return;
+        }
+        let title = text(case, "title").unwrap_or_default();
+        let difference = format!("{id}: {title} expected {expected}, answered {seen}");
+        match case.get("ambiguity") {
+            None => self.failed.push(difference),
+            Some(point) => self.noted.push(format!("{difference} (open point {point})")),
+        }
+    }
+}
+
+/// A running implementation.
+struct Peer {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    fn start(command: &[String]) -> io::Result<Self> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "there is no command");
+        let (program, arguments) = command.split_first().ok_or_else(missing)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("the command has no standard input or output"));
+        };
+        Ok(Self { child, input, output: BufReader::new(output).lines() })
+    }
+
+    async fn ask(&mut self, family: &str, case: &Value) -> io::Result<Answer> {
+        let id = text(case, "id").unwrap_or_default();
+        let is_input = |(name, _): &(&String, &Value)| !NO_INPUT.contains(&name.as_str());
+        let members = case.as_object().into_iter().flatten().filter(is_input);
+        let input: Map<String, Value> =
+            members.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let request = json!({ "id": id, "family": family, "input": input });
+        let problem = |what: String| io::Error::other(format!("{id}: {what}"));
+        let exchange = async {
+            self.input.write_all(format!("{request}\n").as_bytes()).await?;
+            self.input.flush().await?;
+            self.output.next_line().await
+        };
+        let line = timeout(ANSWER, exchange).await;
+        let line = line.map_err(|_| problem(format!("no answer within {ANSWER:?}")))?;
+        let line = line.map_err(|error| problem(error.to_string()))?;
+        let line = line.ok_or_else(|| problem("the command ended".to_owned()))?;
+        let answer: Answer = serde_json::from_str(&line)
+            .map_err(|error| problem(format!("the answer {line:?} is unreadable: {error}")))?;
+        if answer.id != id {
+            return Err(problem(format!("the answer is for {:?}", answer.id)));
+        }
+        if answer.expect.is_none() && answer.unsupported.is_none() {
+            return Err(problem("the answer has neither expect nor unsupported".to_owned()));
+        }
+        Ok(answer)
+    }
+
+    /// Ends the command: its input ends, and if that is not enough, it is killed.
+    async fn end(mut self) {
+        drop(self.input);
+        if timeout(END, self.child.wait()).await.is_err() {
+            // It may end by itself at this very moment.
+            let _ended_either_way = self.child.kill().await;
+        }
+    }
+}
+
+/// Whether two documents are equal, numbers compared by value.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(l), Value::Number(r)) => l == r || l.as_f64() == r.as_f64(),
+        (Value::Array(l), Value::Array(r)) => {
+            l.len() == r.len() && l.iter().zip(r).all(|(l, r)| same(l, r))
+        }
+        (Value::Object(l), Value::Object(r)) => {
+            l.len() == r.len()
+                && l.iter().all(|(name, l)| r.get(name).is_some_and(|r| same(l, r)))
+        }
+        _ => left == right,
+    }
+}

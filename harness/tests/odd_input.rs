@@ -1,0 +1,266 @@
+//! Odd input ends in an error answer or a closed connection: never in a panic, a hang, or growth
+//! without bound.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use twinspec_harness::clock::Clock;
+use twinspec_harness::device::{Device, Seen};
+use twinspec_harness::endpoint::{Endpoint, Scheme};
+use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_harness::tls::Trust;
+use twinspec_harness::trace::Recorder;
+use twinspec_model::auth;
+use twinspec_model::hub::HubConfig;
+use twinspec_model::identity::Identity;
+use twinspec_model::wire::mqtt::{Connect, Packet, PacketId, Publish, Qos, Subscribe};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+struct Bench {
+    hub: ReferenceHub,
+    key: String,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let free = Some("127.0.0.1:0".parse().unwrap());
+        let listen = Listen { mqtt: free, http: free, ..Listen::default() };
+        let config = HubConfig::new("localhost", [2; 32]);
+        let hub = ReferenceHub::start(config, &listen, Clock::default()).await.unwrap();
+        let key = hub.register(&Identity::device("d")).await.unwrap();
+        Self { hub, key }
+    }
+
+    fn mqtt(&self) -> Endpoint {
+        let port = self.hub.addresses().mqtt.unwrap().port();
+        Endpoint { scheme: Scheme::Mqtt, host: "127.0.0.1".to_owned(), port }
+    }
+
+    fn token(key: &str, resource: &str, policy: Option<&str>) -> String {
+        let expiry = Clock::default().now().after(Duration::from_secs(600));
+        auth::sign(key, resource, expiry, policy).unwrap()
+    }
+
+    async fn open(&self) -> Device {
+        let trust = Trust::machine().unwrap();
+        Device::open("d", &self.mqtt(), &trust, WAIT, Recorder::new(false)).await.unwrap()
+    }
+
+    fn connect_packet(&self) -> Packet {
+        let mut connect = Connect::new("d");
+        connect.user_name = Some("localhost/d/?api-version=2021-04-12".to_owned());
+        connect.password = Some(Self::token(&self.key, "localhost/devices/d", None).into());
+        Packet::Connect(Box::new(connect))
+    }
+
+    async fn connect(&self) -> Device {
+        let mut device = self.open().await;
+        device.send(&self.connect_packet()).await.unwrap();
+        assert!(matches!(next(&mut device).await, Seen::Packet(Packet::ConnAck(_))));
+        let filters = vec![("$iothub/twin/res/#".to_owned(), Qos::AtMostOnce)];
+        let id = PacketId::MIN;
+        device.send(&Packet::Subscribe(Subscribe { id, filters })).await.unwrap();
+        assert!(matches!(next(&mut device).await, Seen::Packet(Packet::SubAck(_))));
+        device
+    }
+
+    /// A raw HTTP exchange: everything the hub sends until it closes or falls silent.
+    async fn http(&self, request: &[u8]) -> String {
+        let port = self.hub.addresses().http.unwrap().port();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _silent_or_closed = timeout(Duration::from_secs(2), read).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The hub still answers.
+    async fn is_well(&self) {
+        let mut device = self.connect().await;
+        assert_eq!(report(&mut device, r#"{"well":true}"#).await, 204);
+    }
+}
+
+async fn next(device: &mut Device) -> Seen {
+    device.next(Instant::now() + WAIT).await.unwrap_or_else(|| panic!("nothing came in time"))
+}
+
+/// Patches the reported properties: the status of the answer.
+async fn report(device: &mut Device, body: &str) -> u16 {
+    let topic = "$iothub/twin/PATCH/properties/reported/?$rid=1";
+    let publish = Publish::at_most_once(topic, body.to_owned());
+    device.send(&Packet::Publish(publish)).await.unwrap();
+    match next(device).await {
+        Seen::Packet(Packet::Publish(publish)) => {
+            publish.topic.split('/').nth(3).unwrap().parse().unwrap()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn odd_documents_are_answered_and_the_connection_stays() {
+    let bench = Bench::new().await;
+    let mut device = bench.connect().await;
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+    let large = json!({ "a": "x".repeat(200_000) }).to_string();
+    let many: Value = (0..8_000).map(|n| (format!("k{n}"), json!(n))).collect();
+    for (body, status) in [
+        (deep.as_str(), 400),
+        (large.as_str(), 400),
+        (&many.to_string(), 403),
+        (r#"{"a":"\ud800"}"#, 400),
+        (r#"{"a":1e999}"#, 400),
+        ("\u{feff}{}", 400),
+        ("", 400),
+        (r#"{"a":1,"a":2}"#, 204),
+    ] {
+        let shown: String = body.chars().take(40).collect();
+        assert_eq!(report(&mut device, body).await, status, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_a_mebibyte_closes_the_connection_before_it_is_read() {
+    let bench = Bench::new().await;
+    let mut device = bench.connect().await;
+    // 0x80 0x80 0x40: a remaining length of 1 MiB; the body never follows.
+    device.send_bytes(&[0x30, 0x80, 0x80, 0x40]).await.unwrap();
+    assert_eq!(next(&mut device).await, Seen::Closed);
+    bench.is_well().await;
+}
+
+#[tokio::test]
+async fn malformed_and_truncated_packets_close_their_own_connection_only() {
+    let bench = Bench::new().await;
+    let mut bystander = bench.open().await;
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0x10, 0xff, 0xff, 0xff, 0xff, 0x7f],
+        &[0x10, 0x04, 0x00, 0x04, b'M', b'Q'],
+        &[0xf0, 0x00],
+        &[0x30, 0x02, 0x00, 0x00],
+        b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00",
+    ] {
+        let mut device = bench.open().await;
+        device.send_bytes(bytes).await.unwrap();
+        let mut seen = next(&mut device).await;
+        if let Seen::Packet(Packet::ConnAck(refusal)) = &seen {
+            assert_ne!(refusal.code.number(), 0, "{bytes:02x?}");
+            seen = next(&mut device).await;
+        }
+        assert_eq!(seen, Seen::Closed, "{bytes:02x?}");
+    }
+    let mut device = bench.open().await;
+    device.send_bytes(&[0x10, 0x20, 0x00]).await.unwrap();
+    device.cut().await;
+    bystander.send(&bench.connect_packet()).await.unwrap();
+    assert!(matches!(next(&mut bystander).await, Seen::Packet(Packet::ConnAck(_))));
+}
+
+#[tokio::test]
+async fn packets_in_one_byte_pieces_are_read() {
+    let bench = Bench::new().await;
+    let mut device = bench.open().await;
+    for byte in bench.connect_packet().to_bytes() {
+        device.send_bytes(&[byte]).await.unwrap();
+    }
+    assert!(matches!(next(&mut device).await, Seen::Packet(Packet::ConnAck(_))));
+}
+
+#[tokio::test]
+async fn three_hundred_half_open_connections_harm_nobody_and_end() {
+    let bench = Bench::new().await;
+    let mut half_open = Vec::new();
+    for _ in 0..300 {
+        half_open.push(bench.open().await);
+    }
+    bench.is_well().await;
+    // The wait for a CONNECT is bounded: after it, all of them are closed.
+    bench.hub.advance(Duration::from_secs(31));
+    for device in &mut half_open {
+        assert_eq!(next(device).await, Seen::Closed);
+    }
+    bench.is_well().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_given_up() {
+    let bench = Bench::new().await;
+    let mut device = bench.connect().await;
+    let large = json!({ "a": "x".repeat(4000), "b": "y".repeat(4000), "c": "z".repeat(4000) });
+    assert_eq!(report(&mut device, &large.to_string()).await, 204);
+    let get = Publish::at_most_once("$iothub/twin/GET/?$rid=1", "");
+    let flood = Packet::Publish(get).to_bytes();
+    // It asks for far more than the hub keeps for one reader, until the hub hangs up or stops
+    // reading; both are bounded.
+    let asking = async {
+        for _ in 0..20_000 {
+            if device.send_bytes(&flood).await.is_err() {
+                return;
+            }
+        }
+    };
+    let _hub_stopped_reading = timeout(Duration::from_secs(3), asking).await;
+    bench.hub.register(&Identity::device("other")).await.unwrap();
+}
+
+#[tokio::test]
+async fn ambiguous_http_framing_is_refused_or_closed() {
+    let bench = Bench::new().await;
+    for request in [
+        "GET /devices?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\
+         content-length: 5\r\n\r\nabcd",
+        "POST /devices?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n",
+        "GET /devices HTTP/9.9\r\nhost: h\r\n\r\n",
+        "\u{1}\u{2}\u{3}\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nhost: h\r\n\r\n",
+    ] {
+        let answer = bench.http(request.as_bytes()).await;
+        let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+        assert!(refused, "{request:?} was answered {answer:?}");
+    }
+    bench.is_well().await;
+}
+
+#[tokio::test]
+async fn a_request_body_beyond_the_limit_is_told_so() {
+    let bench = Bench::new().await;
+    let key = bench.hub.policy_key("iothubowner").unwrap();
+    let token = Bench::token(&key, "localhost", Some("iothubowner"));
+    let body = " ".repeat(5 << 20);
+    let head = format!(
+        "PATCH /twins/d?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\nauthorization: {token}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let port = bench.hub.addresses().http.unwrap().port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut read_half, mut write_half) = stream.split();
+    let sending = async {
+        // The hub may stop reading as soon as it knows that it is too much.
+        let _cut_off = write_half.write_all(body.as_bytes()).await;
+        std::future::pending::<()>().await;
+    };
+    let mut answer = vec![0; 4096];
+    let length = tokio::select! {
+        () = sending => 0,
+        read = timeout(WAIT, read_half.read(&mut answer)) => read.unwrap().unwrap(),
+    };
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    bench.is_well().await;
+}
