@@ -14,6 +14,8 @@ pub mod cases;
 pub mod cli;
 pub mod known;
 pub mod mutants;
+pub mod pace;
+pub mod pool;
 pub mod preflight;
 pub mod profile;
 pub mod report;

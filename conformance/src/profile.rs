@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::pool::Pool;
 use crate::requirement;
 use crate::select::glob;
 
@@ -25,6 +26,13 @@ pub struct Profile {
     /// Requirements that are not claimed.
     #[serde(default)]
     pub unsupported: Vec<Unsupported>,
+    /// Most requests a second; any number by default.
+    #[serde(default)]
+    pub requests_per_second: Option<f64>,
+    /// Connection strings of devices made beforehand, for a hub without an identity registry.
+    /// They belong to the suite: their twins are emptied before each case.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// Base64 keys of further policies, by name.
     #[serde(default)]
     pub policies: BTreeMap<String, String>,
@@ -65,6 +73,7 @@ impl Profile {
 
     fn parse(text: &str) -> Result<Self, String> {
         let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        Pool::new(&profile.devices)?;
         for entry in &profile.unsupported {
             if entry.reason.trim().is_empty() {
                 return Err(format!("unsupported {} has no reason", entry.requirement));

@@ -16,6 +16,8 @@ use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
 use crate::case::Need;
+use crate::pace::Pace;
+use crate::pool::Pool;
 use crate::profile::Profile;
 
 /// The policy a run uses.
@@ -47,6 +49,10 @@ pub struct Target {
     pub control: Option<Operator>,
     /// Signs device certificates that the hub trusts.
     pub device_authority: Option<DeviceAuthority>,
+    /// Devices made beforehand; empty where the hub has a registry.
+    pub pool: Pool,
+    /// How fast requests may follow each other.
+    pub pace: Pace,
     /// Start of every identity's name.
     pub prefix: String,
     names: AtomicU64,
@@ -232,6 +238,9 @@ impl Target {
             credentials,
             trust,
             operator,
+            // The profile was checked when it was read.
+            pool: Pool::new(&profile.devices).unwrap_or_default(),
+            pace: Pace::new(profile.requests_per_second),
             profile,
             patience: 1.0,
             keep_secrets: false,

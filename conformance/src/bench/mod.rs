@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 
@@ -59,6 +59,7 @@ pub struct Bench {
     pub(crate) recorder: Recorder,
     leftovers: Leftovers,
     mine: Vec<String>,
+    borrowed: Vec<Registered>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -82,16 +83,20 @@ impl Bench {
             recorder,
             leftovers,
             mine: Vec::new(),
+            borrowed: Vec::new(),
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
     }
 
-    /// Registers a device of this case's own.
+    /// Registers a device of this case's own, or borrows one from the profile's pool.
     ///
     /// # Errors
     /// When the hub refuses (HUB-REG-001).
     pub async fn device(&mut self) -> Checked<Registered> {
+        if !self.target.pool.is_empty() {
+            return self.borrow_device().await;
+        }
         let device = self.target.new_name();
         self.leftovers.add(&device);
         self.mine.push(device.clone());
@@ -103,9 +108,33 @@ impl Bench {
     /// # Errors
     /// When the hub refuses (HUB-REG-023).
     pub async fn module(&mut self, device: &Registered, module: &str) -> Checked<Registered> {
+        if !self.target.pool.is_empty() {
+            let why = "needs modules, and the profile's pool has devices only";
+            return Err(Stop::Unsupported(why.to_owned()));
+        }
         let device = &device.identity.device;
         let body = json!({ "deviceId": device, "moduleId": module });
         self.register(Identity::module(device, module), body).await
+    }
+
+    /// A device of the pool with an empty twin.
+    async fn borrow_device(&mut self) -> Checked<Registered> {
+        let device = self.target.pool.take().await;
+        self.borrowed.push(device.clone());
+        let nothing = json!({ "tags": {}, "properties": { "desired": {} } });
+        let twin = self.replace_twin(&device.identity, &nothing).await?;
+        let reported = twin.pointer("/properties/reported").and_then(Value::as_object);
+        let names = reported.into_iter().flat_map(|members| members.keys());
+        let nulls: Map<String, Value> = names
+            .filter(|name| !name.starts_with('$'))
+            .map(|name| (name.clone(), Value::Null))
+            .collect();
+        if !nulls.is_empty() {
+            let mut connection = self.connect_and_listen(&device).await?;
+            connection.reported(&Value::Object(nulls)).await?;
+            connection.disconnect().await?;
+        }
+        Ok(device)
     }
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
@@ -186,6 +215,7 @@ impl Bench {
 
     /// Removes what this case registered.
     pub(crate) async fn clean_up(&mut self) {
+        self.borrowed.drain(..).for_each(|device| self.target.pool.give_back(device));
         for device in std::mem::take(&mut self.mine) {
             if remove(&self.target, &device, &self.recorder).await {
                 self.leftovers.remove(&device);

@@ -11,6 +11,7 @@ use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::{ANSWER, Bench, LOOK_AGAIN, VISIBLE};
+use crate::pace::back_off;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Stop};
 
@@ -83,8 +84,17 @@ impl Bench {
     /// [`Stop::Inconclusive`] when there is no answer at all.
     pub async fn exchange(&mut self, request: &Request) -> Checked<Answer> {
         let wait = self.budget(ANSWER);
-        let answer = self.target.operator.call(request, wait, &self.recorder).await;
-        answer.map_err(|error| Stop::Inconclusive(error.to_string()))
+        let mut attempt = 0;
+        loop {
+            self.target.pace.place().await;
+            let answer = self.target.operator.call(request, wait, &self.recorder).await;
+            let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+            // Our own hub throttles only where a case is about that.
+            if self.is_embedded() || !back_off(&answer, attempt).await {
+                return Ok(answer);
+            }
+            attempt += 1;
+        }
     }
 
     /// The request that [`Self::call`] would send, to be changed and given to [`Self::exchange`].

@@ -28,6 +28,7 @@ pub fn render(report: &Report) -> String {
         text.push('\n');
     }
     text.push_str(&table(report));
+    text.push_str(&unsupported(report));
     text.push_str(&closing(report));
     text
 }
@@ -131,6 +132,17 @@ fn table(report: &Report) -> String {
         let _infallible = writeln!(text, "{name:<44}{}", counts.concat());
     }
     text
+}
+
+/// Why cases were not run, with how many there were.
+fn unsupported(report: &Report) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in report.cases.iter().filter(|case| case.verdict == Verdict::Unsupported) {
+        let reason = case.findings.first().map_or("no reason", |finding| finding.seen.as_str());
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let line = |(reason, count): (&str, usize)| format!("unsupported: {count} × {reason}\n");
+    reasons.into_iter().map(line).collect()
 }
 
 /// Place and title of the family that a case is mainly about.
