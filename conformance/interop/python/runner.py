@@ -1,7 +1,8 @@
 """Runs the checks of one script against one hub, one line per check.
 
 A check is a public function of the script; it takes the hub, fails by raising, and its docstring
-is the sentence that is printed. `pass` and `FAIL` at the start of a line are what the script `run` counts.
+is the sentence that is printed.
+The script `run` counts the lines that begin with `pass` and `FAIL`.
 """
 
 import inspect
