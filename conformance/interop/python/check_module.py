@@ -19,8 +19,8 @@ def module_twin(hub):
         reported = hub.backend.twin(me.id, MODULE)["properties"]["reported"]
         device.equal("frames", reported["frames"], 25)
         device.equal("version", reported["$version"], 2)
-        # The device's own twin is another one.
-        device.equal("the device's", hub.backend.twin(me.id)["properties"]["reported"]["$version"], 1)
+        of_device = hub.backend.twin(me.id)["properties"]["reported"]
+        device.equal("version of the device's own twin", of_device["$version"], 1)
 
 
 def module_desired(hub):

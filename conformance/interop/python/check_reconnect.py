@@ -40,7 +40,7 @@ def outage_without_a_change(hub):
 
 
 def take_over(hub):
-    """A second connection ends the first, which takes its place back and keeps its subscriptions."""
+    """A second connection ends the first, which takes its place back and is still subscribed."""
     me = hub.new_device()
     changes = device.Inbox()
     with _watching(hub, me) as (client, desired):
@@ -70,7 +70,7 @@ def token_renewal(hub):
 
 
 def orderly_return(hub):
-    """After disconnect and connect the change made in between is handed over, and later ones too."""
+    """After disconnect and connect the change made meanwhile is handed over, and later ones."""
     me = hub.new_device()
     with _watching(hub, me) as (client, desired):
         client.disconnect()

@@ -17,7 +17,7 @@ def fresh_twin(hub):
 
 
 def tags_stay_hidden(hub):
-    """get_twin shows desired properties set before the connection, but neither tags nor metadata."""
+    """get_twin shows desired properties set before, but neither tags nor metadata."""
     me = hub.new_device()
     hub.backend.patch_tags(me.id, {"site": "north"})
     hub.backend.patch_desired(me.id, {"rpm": 4})
@@ -49,7 +49,7 @@ def null_deletes(hub):
 
 
 def null_creates_nothing(hub):
-    """A null for a key that does not exist creates no key, though the object around it is created."""
+    """A null for a key that does not exist creates nothing but the object around it."""
     me = hub.new_device()
     with device.connected(hub, me.connection_string) as client:
         client.patch_twin_reported_properties({"gone": None, "a": {"b": None}})

@@ -57,18 +57,26 @@ class Relay:
             except OSError:
                 return
             with self._lock:
-                if not self._up:
+                if self._up:
+                    self._link(near)
+                else:
                     near.close()
-                    continue
-                far = socket.socket()
-                far.connect(self._target)
-                self._links += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+    def _link(self, near):
+        # Not `create_connection`, which is steered.
+        far = socket.socket()
+        try:
+            far.connect(self._target)
+        except OSError:
+            near.close()
+            return
+        self._links += [near, far]
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
 
 
 def _pump(source, sink):
-    """Copies until one end closes, then ends the other; each thread closes what it read from."""
+    """Copies until one end closes, then ends the other."""
     with contextlib.suppress(OSError):
         while chunk := source.recv(65536):
             sink.sendall(chunk)

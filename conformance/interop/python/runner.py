@@ -1,7 +1,8 @@
 """Runs the checks of one script against one hub, one line per check.
 
-A check is a public function of the script; it takes the hub, fails by raising, and its docstring is
-the sentence that is printed. `pass` and `FAIL` at the start of a line are what the script `run` counts.
+A check is a public function of the script; it takes the hub, fails by raising, and its docstring
+is the sentence that is printed.
+The script `run` counts the lines that begin with `pass` and `FAIL`.
 """
 
 import inspect
@@ -23,8 +24,8 @@ DEVICES_PER_CHECK = 2
 """What `Hub.new_device` can give out."""
 
 
-class OutOfTime(Exception):
-    """The budget ran out."""
+class OutOfTime(BaseException):
+    """The budget ran out; not an `Exception`, which the SDK would wrap in an error of its own."""
 
 
 def run():
@@ -32,6 +33,8 @@ def run():
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     checks = _checks_of(sys.modules["__main__"])
+    # The start of the hub has the budget of a check; each check then sets its own.
+    signal.setitimer(signal.ITIMER_REAL, CHECK_SECONDS)
     with Hub(sys.argv[1], devices=DEVICES_PER_CHECK * len(checks)) as hub:
         results = [_run_one(check, hub) for check in checks]
         results.append(_run_one(hub_ends_in_order, hub))
@@ -57,7 +60,7 @@ def _run_one(check, hub):
     signal.setitimer(signal.ITIMER_REAL, CHECK_SECONDS, CLEAN_UP_SECONDS)
     try:
         check(hub)
-    except Exception as error:
+    except (Exception, OutOfTime) as error:
         print(f"FAIL {name}: {sentence} [{_reason(error)}]", flush=True)
         return False
     finally:
