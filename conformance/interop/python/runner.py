@@ -19,7 +19,6 @@ CHECK_SECONDS = 30
 CLEAN_UP_SECONDS = 10
 """What a check gets for leaving after its budget has run out; then it is interrupted again."""
 
-
 DEVICES_PER_CHECK = 2
 """What `Hub.new_device` can give out."""
 
