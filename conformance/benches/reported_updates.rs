@@ -46,7 +46,8 @@ async fn main() {
         let device = format!("b{n:06}");
         let client =
             Client::connect(broker.port, &device, None, &format!("{device}/#")).await.unwrap();
-        to_broker.push((client, window(&format!("{device}/twin/PATCH/properties/reported/?$rid="))));
+        to_broker
+            .push((client, window(&format!("{device}/twin/PATCH/properties/reported/?$rid="))));
     }
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -71,7 +72,8 @@ async fn main() {
 fn window(topic: &str) -> BytesMut {
     let mut bytes = BytesMut::new();
     for n in 0..WINDOW {
-        let body = format!("{{\"rpm\":{n},\"limits\":{{\"low\":1,\"high\":{n}}},\"mode\":\"eco\"}}");
+        let body =
+            format!("{{\"rpm\":{n},\"limits\":{{\"low\":1,\"high\":{n}}},\"mode\":\"eco\"}}");
         Packet::Publish(Publish::at_most_once(format!("{topic}{n:08}"), body)).encode(&mut bytes);
     }
     bytes

@@ -22,9 +22,7 @@ const PATCHES: usize = 200_000;
 
 /// A twin of some sixty members, as devices have them.
 fn document() -> Value {
-    let section = |n: usize| {
-        json!({ "rpm": n, "mode": "eco", "limits": { "low": 1.5, "high": 80 }, "tags": ["a", "b"] })
-    };
+    let section = |n: usize| json!({ "rpm": n, "mode": "eco", "limits": { "low": 1.5, "high": 80 }, "tags": ["a", "b"] });
     (0..12).map(|n| (format!("part{n:02}"), section(n))).collect()
 }
 

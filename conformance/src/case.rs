@@ -64,7 +64,8 @@ pub struct Case {
     pub id: &'static str,
     /// What is shown, as a sentence.
     pub title: &'static str,
-    /// The requirements that the case checks; each must be checked in a run that passes.
+    /// The requirements, or open points of the sources, that the case checks; each must be checked
+    /// in a run that passes.
     pub requirements: &'static [&'static str],
     /// What it needs.
     pub needs: &'static [Need],

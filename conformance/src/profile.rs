@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::ambiguity;
 use crate::pool::Pool;
 use crate::requirement;
 use crate::select::glob;
@@ -33,6 +34,10 @@ pub struct Profile {
     /// They belong to the suite: their twins are emptied before each case.
     #[serde(default)]
     pub devices: Vec<String>,
+    /// Which outcome of an open point the hub shows, by the point's id: then only that one is
+    /// allowed.
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
     /// Base64 keys of further policies, by name.
     #[serde(default)]
     pub policies: BTreeMap<String, String>,
@@ -74,6 +79,14 @@ impl Profile {
     fn parse(text: &str) -> Result<Self, String> {
         let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         Pool::new(&profile.devices)?;
+        for (id, tag) in &profile.pins {
+            let point =
+                ambiguity::find(id).ok_or_else(|| format!("there is no open point {id}"))?;
+            let tags: Vec<&str> = point.allowed.iter().map(|allowed| &*allowed.tag).collect();
+            if !tags.contains(&tag.as_str()) {
+                return Err(format!("pin {id} is {tag:?}, allowed are {}", tags.join(", ")));
+            }
+        }
         for entry in &profile.unsupported {
             if entry.reason.trim().is_empty() {
                 return Err(format!("unsupported {} has no reason", entry.requirement));
@@ -106,6 +119,13 @@ mod tests {
         assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-TWIN-020 has no reason");
         let text = "[[unsupported]]\nrequirement = \"HUB-X-*\"\nreason = \"r\"";
         assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-X-* matches no requirement");
+    }
+
+    #[test]
+    fn pins_name_an_outcome_that_is_allowed() {
+        assert!(Profile::parse("[pins]\nA-H23 = \"emptied\"").is_ok());
+        let error = Profile::parse("[pins]\nA-H23 = \"odd\"").unwrap_err();
+        assert_eq!(error, "pin A-H23 is \"odd\", allowed are untouched, emptied");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use twinspec_harness::trace::Record;
 
+use crate::ambiguity;
 use crate::requirement::{self, Level};
 
 /// The outcome of one case.
@@ -104,6 +105,22 @@ impl Finding {
                 |requirement| requirement.statement.clone(),
             ),
             source: known.map(|requirement| requirement.source.clone()),
+            allowed,
+            seen,
+            at,
+        }
+    }
+
+    /// The open point `id` was decided in a way that is not allowed: for a `pinned` one that is
+    /// like a broken MUST, for others a note.
+    #[must_use]
+    pub fn open_point(id: &str, pinned: bool, allowed: String, seen: String, at: usize) -> Self {
+        let point = ambiguity::find(id);
+        Self {
+            requirement: Some(id.to_owned()),
+            level: Some(if pinned { Level::Must } else { Level::Observed }),
+            statement: point.map_or_else(String::new, |point| point.point.clone()),
+            source: point.map(|point| point.source.clone()),
             allowed,
             seen,
             at,

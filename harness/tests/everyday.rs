@@ -29,13 +29,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let free = Some("127.0.0.1:0".parse().unwrap());
-        let listen = Listen {
-            mqtt: free,
-            mqtts: free,
-            http: free,
-            https: free,
-            ..Listen::default()
-        };
+        let listen =
+            Listen { mqtt: free, mqtts: free, http: free, https: free, ..Listen::default() };
         let config = HubConfig::new("localhost", [1; 32]);
         let hub = ReferenceHub::start(config, &listen, Clock::default()).await.unwrap();
         let trust = Trust::authorities(hub.ca_pem().as_bytes()).unwrap();

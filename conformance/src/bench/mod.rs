@@ -21,6 +21,7 @@ pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
 pub use service::IfMatch;
 pub(crate) use service::request as service_request;
 
+use crate::ambiguity;
 use crate::target::Target;
 use crate::verdict::{Checked, Finding, Stop};
 
@@ -194,6 +195,24 @@ impl Bench {
     ) -> bool {
         let text = |value: &Value| format!("{what} {}", shorten(&value.to_string()));
         self.demand(requirement, allowed == seen, text(allowed), text(seen))
+    }
+
+    /// Says how the hub decides the open point `id`: `tag` is the outcome that was seen, `seen` how.
+    ///
+    /// Any outcome that the point allows will do, unless the profile pins one.
+    pub fn decides(&mut self, id: &'static str, tag: &str, seen: impl Into<String>) {
+        self.checked.insert(id);
+        let pinned = self.target.profile.pins.get(id);
+        let tags = ambiguity::find(id).into_iter().flat_map(|point| &point.allowed);
+        let allowed: Vec<&str> = match pinned {
+            Some(pinned) => vec![pinned],
+            None => tags.map(|allowed| allowed.tag.as_str()).collect(),
+        };
+        if !allowed.contains(&tag) {
+            let (allowed, seen) = (allowed.join(" or "), format!("{tag}: {}", seen.into()));
+            let (is_pinned, at) = (pinned.is_some(), self.recorder.len());
+            self.findings.push(Finding::open_point(id, is_pinned, allowed, seen, at));
+        }
     }
 
     /// Waits as long as the target's profile asks for between a SUBACK and the change that is to

@@ -69,6 +69,9 @@ fn explain_case(id: &str) -> Option<String> {
         group.subject,
         case.title
     );
+    for point in case.requirements.iter().filter_map(|id| ambiguity::find(id)) {
+        text.push_str(&format!("  {} open point: {}\n", point.id, point.point));
+    }
     for requirement in case.requirements.iter().filter_map(|id| requirement::find(id)) {
         let requirement = requirement.1;
         text.push_str(&format!(

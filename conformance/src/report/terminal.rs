@@ -151,7 +151,8 @@ fn family_of(case: &CaseRecord) -> (usize, String) {
     let owns = |family: &requirement::Family| first.starts_with(&format!("{}-", family.family));
     let families = &requirement::FAMILIES;
     let position = families.iter().position(owns).unwrap_or(families.len());
-    let title = families.get(position).map_or("other", |family| family.title.as_str());
+    let title =
+        families.get(position).map_or("Open points of the sources", |family| family.title.as_str());
     (position, title.to_owned())
 }
 

@@ -60,8 +60,8 @@ pub async fn try_out(
     let mut peer = Peer::start(command)?;
     let mut trial = Trial::default();
     for family in FAMILIES.iter().filter(|family| wanted(family.name)) {
-        let file: Value =
-            serde_json::from_str(&read(&published(folder, family.name))?).map_err(io::Error::other)?;
+        let file: Value = serde_json::from_str(&read(&published(folder, family.name))?)
+            .map_err(io::Error::other)?;
         for case in file.get("cases").and_then(Value::as_array).into_iter().flatten() {
             let answer = peer.ask(family.name, case).await?;
             trial.judge(case, answer);
@@ -163,8 +163,7 @@ fn same(left: &Value, right: &Value) -> bool {
             l.len() == r.len() && l.iter().zip(r).all(|(l, r)| same(l, r))
         }
         (Value::Object(l), Value::Object(r)) => {
-            l.len() == r.len()
-                && l.iter().all(|(name, l)| r.get(name).is_some_and(|r| same(l, r)))
+            l.len() == r.len() && l.iter().all(|(name, l)| r.get(name).is_some_and(|r| same(l, r)))
         }
         _ => left == right,
     }

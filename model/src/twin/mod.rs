@@ -104,15 +104,15 @@ impl Twin {
         limits: &TwinLimits,
         now: Time,
     ) -> Result<Change, Refusal> {
-        let tags = check(&self.tags, mode, write.tags.as_ref(), limits, &limits.tags)?;
-        let desired = check(&self.desired, mode, write.desired.as_ref(), limits, &limits.desired)?;
+        check(&self.tags, mode, write.tags.as_ref(), limits, &limits.tags)?;
+        check(&self.desired, mode, write.desired.as_ref(), limits, &limits.desired)?;
         let mut change = Change::default();
-        if let (Some(members), Some(size)) = (&write.tags, tags) {
-            apply(&mut self.tags, mode, members, size, now);
+        if let Some(members) = &write.tags {
+            apply(&mut self.tags, mode, members, now);
         }
-        if let (Some(members), Some(size)) = (&write.desired, desired) {
+        if let Some(members) = &write.desired {
             let mut body = notification_members(&self.desired, mode, members);
-            apply(&mut self.desired, mode, members, size, now);
+            apply(&mut self.desired, mode, members, now);
             let version = self.desired.version();
             body.insert("$version".to_owned(), json!(version));
             change.notification = Some(DesiredNotification { version, body });
@@ -147,10 +147,8 @@ impl Twin {
                 format!("Precondition failed: reported version did not match, existing: {current}"),
             ));
         }
-        validate::patch_members(members, limits)?;
-        let size = self.reported.size_after_patch(members);
-        limits.reported.check(size)?;
-        self.reported.patch(members, size, now);
+        check_patch(&self.reported, members, limits, &limits.reported)?;
+        self.reported.patch(members, now);
         self.writes += 1;
         Ok(self.reported.version())
     }
@@ -217,35 +215,46 @@ fn section_write(
     }
 }
 
-/// Checks a section write and returns the size the section would have after it.
+/// Checks a section write; nothing is changed yet.
 fn check(
     section: &Section,
     mode: WriteMode,
     write: Option<&SectionWrite>,
     limits: &TwinLimits,
     limit: &limits::SizeLimit,
-) -> Result<Option<usize>, Refusal> {
-    let size = match (write, mode) {
-        (None, _) => return Ok(None),
-        (Some(SectionWrite::Clear), _) => 0,
+) -> Result<(), Refusal> {
+    match (write, mode) {
+        (None | Some(SectionWrite::Clear), _) => Ok(()),
         (Some(SectionWrite::Members(members)), WriteMode::Patch) => {
-            validate::patch_members(members, limits)?;
-            section.size_after_patch(members)
+            check_patch(section, members, limits, limit)
         }
         (Some(SectionWrite::Members(members)), WriteMode::Replace) => {
             validate::replace_members(members, limits)?;
-            section::size_of_members(members)
+            limit.check(section::size_of_members(members))
         }
-    };
-    limit.check(size)?;
-    Ok(Some(size))
+    }
 }
 
-fn apply(section: &mut Section, mode: WriteMode, write: &SectionWrite, size: usize, now: Time) {
+/// Checks a PATCH. The limit is for the resulting section (HUB-VALI-016), which is only computed
+/// when the section could be too large even if nothing went away.
+fn check_patch(
+    section: &Section,
+    members: &Members,
+    limits: &TwinLimits,
+    limit: &limits::SizeLimit,
+) -> Result<(), Refusal> {
+    let added_max = validate::patch_members(members, limits)?;
+    match limit.check(section.size() + added_max) {
+        Ok(()) => Ok(()),
+        Err(_) => limit.check(section.size_after_patch(members)),
+    }
+}
+
+fn apply(section: &mut Section, mode: WriteMode, write: &SectionWrite, now: Time) {
     match (write, mode) {
-        (SectionWrite::Clear, _) => section.replace(&Members::new(), size, now),
-        (SectionWrite::Members(members), WriteMode::Patch) => section.patch(members, size, now),
-        (SectionWrite::Members(members), WriteMode::Replace) => section.replace(members, size, now),
+        (SectionWrite::Clear, _) => section.replace(&Members::new(), now),
+        (SectionWrite::Members(members), WriteMode::Patch) => section.patch(members, now),
+        (SectionWrite::Members(members), WriteMode::Replace) => section.replace(members, now),
     }
 }
 

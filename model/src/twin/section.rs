@@ -11,9 +11,9 @@ use super::Members;
 use crate::time::{NEVER, Time};
 
 /// Size of a number in the documented counting.
-const NUMBER_SIZE: usize = 8;
+pub(super) const NUMBER_SIZE: usize = 8;
 /// Size of a Boolean in the documented counting.
-const BOOLEAN_SIZE: usize = 4;
+pub(super) const BOOLEAN_SIZE: usize = 4;
 
 /// `tags`, `desired` or `reported`.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,15 +122,17 @@ impl Section {
         (self.size + grown).saturating_sub(shrunk)
     }
 
-    /// Merges `members` (M1 to M12); `size` is the section's size afterwards.
-    pub(super) fn patch(&mut self, members: &Members, size: usize, now: Time) {
-        let stamp = self.next(size, now);
-        merge(&mut self.root, members, stamp);
+    /// Merges `members` (M1 to M12).
+    pub(super) fn patch(&mut self, members: &Members, now: Time) {
+        let stamp = self.next(now);
+        let (grown, shrunk) = merge(&mut self.root, members, stamp);
+        self.size = (self.size + grown).saturating_sub(shrunk);
     }
 
     /// Puts `members` in place of all there is and stamps each of them (HUB-META-010).
-    pub(super) fn replace(&mut self, members: &Members, size: usize, now: Time) {
-        let stamp = self.next(size, now);
+    pub(super) fn replace(&mut self, members: &Members, now: Time) {
+        let stamp = self.next(now);
+        self.size = size_of_members(members);
         self.root = new_object(members, stamp);
     }
 
@@ -140,9 +142,8 @@ impl Section {
         difference(&self.root, members)
     }
 
-    fn next(&mut self, size: usize, now: Time) -> Stamp {
+    fn next(&mut self, now: Time) -> Stamp {
         self.version += 1;
-        self.size = size;
         let stamp = Stamp { at: now, version: self.version };
         self.stamp = Some(stamp);
         stamp
@@ -173,6 +174,16 @@ impl Node {
         }
     }
 
+    /// Takes a patched value in; says by how many bytes it grew and shrank.
+    fn take(&mut self, value: &Value, stamp: Stamp) -> (usize, usize) {
+        if let (Self::Object(stored), Value::Object(patch)) = (&mut *self, value) {
+            return merge(stored, patch, stamp);
+        }
+        let shrunk = self.size();
+        *self = Self::new(value, stamp);
+        (size_of_value(value), shrunk)
+    }
+
     fn to_value(&self) -> Value {
         match self {
             Self::Leaf(value) => value.clone(),
@@ -198,26 +209,30 @@ fn new_object(members: &Members, stamp: Stamp) -> Object {
         .collect()
 }
 
-fn merge(object: &mut Object, members: &Members, stamp: Stamp) {
+/// Merges and says by how many bytes the object grew and shrank.
+fn merge(object: &mut Object, members: &Members, stamp: Stamp) -> (usize, usize) {
+    let mut growth = (0, 0);
     for (key, value) in members {
-        if value.is_null() {
-            object.remove(key);
-            continue;
-        }
-        match (object.get_mut(key), value) {
-            (Some(entry), value) => {
-                entry.stamp = stamp;
-                match (&mut entry.node, value) {
-                    (Node::Object(stored), Value::Object(patch)) => merge(stored, patch, stamp),
-                    (node, value) => *node = Node::new(value, stamp),
-                }
-            }
+        let (grown, shrunk) = match (object.get_mut(key), value) {
+            (None, Value::Null) => (0, 0),
             (None, value) => {
                 let entry = Entry { stamp, node: Node::new(value, stamp) };
                 object.insert(key.clone(), entry);
+                (size_of_text(key) + size_of_value(value), 0)
             }
-        }
+            (Some(entry), Value::Null) => {
+                let gone = size_of_text(key) + entry.node.size();
+                object.remove(key);
+                (0, gone)
+            }
+            (Some(entry), value) => {
+                entry.stamp = stamp;
+                entry.node.take(value, stamp)
+            }
+        };
+        growth = (growth.0 + grown, growth.1 + shrunk);
     }
+    growth
 }
 
 /// By how many bytes `members` makes `object` grow and shrink.
@@ -290,8 +305,8 @@ fn size_of_value(value: &Value) -> usize {
 
 /// UTF-8 bytes without control characters.
 fn size_of_text(text: &str) -> usize {
-    if text.is_ascii() {
-        return text.len() - text.bytes().filter(u8::is_ascii_control).count();
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
     }
     text.chars().filter(|c| !c.is_control()).map(char::len_utf8).sum()
 }

@@ -18,6 +18,7 @@ mod metadata;
 mod notification;
 mod notification_members;
 mod notification_scope;
+mod open_points;
 mod race;
 mod replace;
 mod resize;
@@ -41,6 +42,7 @@ pub const CASES: &[&[Case]] = &[
     notification::CASES,
     notification_members::CASES,
     notification_scope::CASES,
+    open_points::CASES,
     content::CASES,
     content_reported::CASES,
     values::CASES,
