@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::hub::{Listen, ReferenceHub};
-use twinspec_model::hub::HubConfig;
+use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
+use twinspec_model::throttle::ThrottleRule;
 
 use super::{Done, Format, Trouble, print_json, runtime};
 
@@ -41,6 +42,10 @@ pub(super) struct Options {
     /// Authorities whose device certificates are trusted, PEM
     #[arg(long, value_name = "FILE")]
     device_ca: Option<PathBuf>,
+    /// Throttle an operation, for example twin-updates=5 or twin-updates=5/20 with a burst of 20;
+    /// may be given for twin-reads, twin-updates and registry
+    #[arg(long, value_name = "KIND=RATE[/BURST]", value_parser = Throttled::parse)]
+    throttle: Vec<Throttled>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -54,6 +59,50 @@ pub(super) struct Options {
     /// How the connection strings are printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// One `--throttle`.
+#[derive(Clone, Copy, Debug)]
+struct Throttled {
+    kind: Kind,
+    rule: ThrottleRule,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    TwinReads,
+    TwinUpdates,
+    Registry,
+}
+
+impl Throttled {
+    fn parse(text: &str) -> Result<Self, String> {
+        let allowed = "expected twin-reads, twin-updates or registry, then =RATE or =RATE/BURST";
+        let (kind, figures) = text.split_once('=').ok_or(allowed)?;
+        let kind = match kind {
+            "twin-reads" => Kind::TwinReads,
+            "twin-updates" => Kind::TwinUpdates,
+            "registry" => Kind::Registry,
+            other => return Err(format!("{other:?}: {allowed}")),
+        };
+        let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
+        let number = |text: &str| text.parse().map_err(|_| format!("{text:?}: {allowed}"));
+        let rule =
+            ThrottleRule { operations_per_second: number(rate)?, burst: number(burst)?.max(1) };
+        Ok(Self { kind, rule })
+    }
+
+    fn all(options: &[Self]) -> Throttles {
+        let mut throttles = Throttles::default();
+        for Self { kind, rule } in options {
+            match kind {
+                Kind::TwinReads => throttles.twin_reads = Some(*rule),
+                Kind::TwinUpdates => throttles.twin_updates = Some(*rule),
+                Kind::Registry => throttles.registry = Some(*rule),
+            }
+        }
+        throttles
+    }
 }
 
 /// What a user needs to know to use the hub.
@@ -97,7 +146,8 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
         }
     };
     let events = options.control.is_some();
-    let config = HubConfig { events, ..HubConfig::new(options.hostname.clone(), seed) };
+    let throttles = Throttled::all(&options.throttle);
+    let config = HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));

@@ -142,6 +142,59 @@ fn an_unacknowledged_message_is_sent_again_with_dup_on_the_next_connection() {
     assert!(!outputs.iter().any(|o| matches!(o, Output::Send(_, Packet::Publish(_)))));
 }
 
+/// Telemetry with a fault command, as SDK end-to-end tests send it.
+fn fault(operation: &str, delay: u32, duration: u32) -> Packet {
+    let bag = format!(
+        "AzIoTHub_FaultOperationType={operation}&AzIoTHub_FaultOperationDelayInSecs={delay}\
+         &AzIoTHub_FaultOperationDurationInSecs={duration}"
+    );
+    Packet::Publish(Publish::at_most_once(format!("devices/d/messages/events/{bag}"), ""))
+}
+
+#[test]
+fn a_fault_command_cuts_the_link_after_its_delay() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    bench.connect(1, "d", &key);
+    assert!(!closes(&bench.packet(1, fault("KillTcp", 5, 0)), 1));
+    assert!(!closes(&bench.tick(Duration::from_secs(4)), 1));
+    assert!(closes(&bench.tick(Duration::from_secs(2)), 1));
+    assert!(accepted(&bench.connect(2, "d", &key)));
+}
+
+#[test]
+fn a_fault_command_keeps_the_device_out_for_its_duration() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    bench.connect(1, "d", &key);
+    bench.packet(1, fault("InvokeAuthError", 1, 20));
+    assert!(closes(&bench.tick(Duration::from_secs(2)), 1));
+    assert!(!accepted(&bench.connect(2, "d", &key)));
+    bench.tick(Duration::from_secs(20));
+    assert!(accepted(&bench.connect(3, "d", &key)));
+}
+
+#[test]
+fn a_fault_command_throttles_twin_requests_for_its_duration() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    bench.connect(1, "d", &key);
+    bench.subscribe(1, "$iothub/twin/res/#", Qos::AtMostOnce);
+    bench.packet(1, fault("InvokeThrottling", 0, 10));
+    let mut status = || {
+        let get = Publish::at_most_once("$iothub/twin/GET/?$rid=1", "");
+        let outputs = bench.packet(1, Packet::Publish(get));
+        let topic = outputs.into_iter().find_map(|output| match output {
+            Output::Send(_, Packet::Publish(publish)) => Some(publish.topic),
+            _ => None,
+        });
+        bench.tick(Duration::from_secs(11));
+        topic
+    };
+    assert_eq!(status().as_deref(), Some("$iothub/twin/res/429/?$rid=1"));
+    assert_eq!(status().as_deref(), Some("$iothub/twin/res/200/?$rid=1"));
+}
+
 #[test]
 fn same_inputs_give_the_same_bytes() {
     let run = || {
