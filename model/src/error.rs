@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
         /// A documented error of the service.
@@ -50,12 +52,16 @@ error_codes! {
     DeviceDisabled = 403_012,
     /// A twin section would grow beyond its limit.
     DeviceModelMaxPropertiesExceeded = 403_100,
+    /// A device has as many method calls in flight as it may have.
+    DeviceMaximumInflightMethodExceeded = 403_800,
     /// No such path.
     GenericNotFound = 404_000,
     /// No such device.
     DeviceNotFound = 404_001,
     /// No such module.
     ModuleNotFound = 404_010,
+    /// The device is not connected, or does not listen to methods.
+    DeviceNotOnline = 404_103,
     /// The path exists but not for this HTTP method.
     GenericMethodNotAllowed = 405_000,
     /// The device identity exists already.
@@ -74,6 +80,10 @@ error_codes! {
     TooManyModulesOnDevice = 413_003,
     /// Too many operations in too short a time.
     ThrottlingException = 429_001,
+    /// The device's answer cannot be passed on.
+    GenericBadGateway = 502_000,
+    /// The device did not answer a method call in time.
+    GatewayTimeout = 504_101,
 }
 
 impl ErrorCode {
@@ -91,13 +101,15 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// The text after the code.
     pub message: String,
+    /// Further facts for the nested error form; null for none.
+    pub info: Value,
 }
 
 impl Refusal {
     /// A refusal with `code` and `message`.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), info: Value::Null }
     }
 
     /// Content that breaks a rule: [`ErrorCode::ArgumentInvalid`].

@@ -5,7 +5,7 @@
 //! panics: time, entropy and limits are inputs.
 //!
 //! - [`twin`], [`registry`], [`auth`], [`session`],
-//!   [`message`], [`event`], [`throttle`]: the semantics of each subject.
+//!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -16,6 +16,7 @@ pub mod hub;
 pub mod identity;
 pub mod json;
 pub mod message;
+pub mod method;
 pub mod registry;
 pub mod session;
 pub mod throttle;

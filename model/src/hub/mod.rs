@@ -10,6 +10,7 @@ mod device;
 mod entropy;
 mod events;
 mod message;
+mod method;
 mod registry;
 mod service;
 mod session;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
+use method::PendingCall;
 
 use crate::auth::{Certificate, Policy};
 use crate::event::Event;
@@ -84,6 +86,10 @@ pub struct Hub {
     twin_reads: Option<Throttle>,
     twin_updates: Option<Throttle>,
     registry_calls: Option<Throttle>,
+    /// Method calls in flight, by request id.
+    calls: BTreeMap<u64, PendingCall>,
+    /// When each of them is given up.
+    call_deadlines: BTreeSet<(Time, u64)>,
     /// Counts connection-state events.
     connection_events: u64,
 }
@@ -140,6 +146,8 @@ impl Hub {
             twin_reads: None,
             twin_updates: None,
             registry_calls: None,
+            calls: BTreeMap::new(),
+            call_deadlines: BTreeSet::new(),
             connection_events: 0,
         }
     }
@@ -153,10 +161,14 @@ impl Hub {
             Input::Malformed(id, _) => self.close(now, id, &mut outputs),
             Input::Closed(id) => self.forget(now, id, &mut outputs),
             Input::Request(id, request) => {
-                let response = self.request(now, request, &mut outputs);
-                outputs.push(Output::Respond(id, response));
+                if let Some(response) = self.request(now, id, &request, &mut outputs) {
+                    outputs.push(Output::Respond(id, response));
+                }
             }
-            Input::Tick => self.tick(now, &mut outputs),
+            Input::Tick => {
+                self.tick(now, &mut outputs);
+                self.expire_calls(now, &mut outputs);
+            }
         }
         if !self.config.events {
             outputs.retain(|output| !matches!(output, Output::Event(_)));
@@ -167,7 +179,9 @@ impl Hub {
     /// When [`Input::Tick`] is due; `None` while nothing waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(time, _)| *time)
+        let connection = self.deadlines.first().map(|(time, _)| *time);
+        let call = self.call_deadlines.first().map(|(time, _)| *time);
+        connection.into_iter().chain(call).min()
     }
 
     /// The hub's shared access policies.

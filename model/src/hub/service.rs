@@ -7,18 +7,21 @@ use serde_json::Value;
 
 use super::device::lock_of;
 use super::twin::take;
-use super::{Hub, Output};
+use super::{ExchangeId, Hub, Output};
 use crate::auth::{Permission, SasToken};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::time::Time;
 use crate::twin::WriteMode;
-use crate::wire::body::flat_error;
+use crate::wire::body::{flat_error, wrapped_error};
 use crate::wire::percent;
 use crate::wire::route::Call;
 
 /// Oldest and newest `api-version` that is served (hub-http.md § 1.1).
 const API_VERSIONS: (&str, &str) = ("2016-11-14", "2024-03-31");
+
+/// The content type of every JSON answer.
+const JSON: &str = "application/json; charset=utf-8";
 
 /// An answer before it gets its headers.
 pub(super) struct Reply {
@@ -40,6 +43,12 @@ impl Reply {
     /// 200 with an entity and its etag.
     pub(super) fn entity(body: Value, etag: String) -> Self {
         Self { etag: Some(etag), ..Self::ok(body) }
+    }
+
+    /// 200 with JSON that is text already.
+    pub(super) fn json_text(bytes: Bytes) -> Self {
+        let json = (CONTENT_TYPE, HeaderValue::from_static(JSON));
+        Self { status: StatusCode::OK, bytes, headers: vec![json], ..Self::no_content() }
     }
 
     pub(super) fn no_content() -> Self {
@@ -83,42 +92,36 @@ impl IfMatch {
 }
 
 impl Hub {
+    /// Answers a request; `None` when its answer comes later.
     pub(super) fn request(
         &mut self,
         now: Time,
-        request: http::Request<Bytes>,
+        id: ExchangeId,
+        request: &http::Request<Bytes>,
         outputs: &mut Vec<Output>,
-    ) -> http::Response<Bytes> {
+    ) -> Option<http::Response<Bytes>> {
         let request_id = self.entropy.guid();
-        let result = self.dispatch(now, &request, outputs);
-        let (mut response, error) = match result {
-            Ok(reply) => (response(reply), None),
-            Err(refusal) => {
-                let body = flat_error(&refusal, &request_id, now);
-                let status = StatusCode::from_u16(refusal.code.status())
-                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let reply = Reply::ok(body).with_status(status);
-                (response(reply), Some(refusal.code.name()))
-            }
+        let call = Call::parse(request.method(), request.uri().path());
+        let form = match call {
+            Ok(Call::MethodInvoke(_)) => ErrorForm::Nested,
+            _ => ErrorForm::Flat,
         };
-        let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&request_id) {
-            headers.insert("x-ms-request-id", id);
+        match self.dispatch(now, id, call, request, outputs) {
+            Ok(Answer::Later) => None,
+            Ok(Answer::Now(reply)) => Some(respond(Ok(reply), form, &request_id, now)),
+            Err(refusal) => Some(respond(Err(refusal), form, &request_id, now)),
         }
-        if let Some(name) = error {
-            headers.insert("iothub-errorcode", HeaderValue::from_static(name));
-        }
-        response
     }
 
     fn dispatch(
         &mut self,
         now: Time,
+        id: ExchangeId,
+        call: Result<Call, Refusal>,
         request: &http::Request<Bytes>,
         outputs: &mut Vec<Output>,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let uri = request.uri();
-        let call = Call::parse(request.method(), uri.path());
         match call.as_ref().ok().and_then(by_device) {
             Some(identity) => self.authorize_device(now, identity, request.headers())?,
             None => self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?,
@@ -133,7 +136,11 @@ impl Hub {
         if matches!(permission(&call), Permission::RegistryRead | Permission::RegistryWrite) {
             take(self.config.throttles.registry, &mut self.registry_calls, now)?;
         }
-        self.carry_out(now, call, request, parameter("top"), outputs)
+        if let Call::MethodInvoke(identity) = &call {
+            self.invoke_method(now, id, identity, request.body(), outputs)?;
+            return Ok(Answer::Later);
+        }
+        self.carry_out(now, call, request, parameter("top"), outputs).map(Answer::Now)
     }
 
     fn carry_out(
@@ -167,6 +174,8 @@ impl Hub {
             Call::TwinReplace(identity) => {
                 self.write_twin(now, WriteMode::Replace, &identity, &if_match, body, outputs)
             }
+            // It was taken aside already: its answer comes later.
+            Call::MethodInvoke(_) => Ok(Reply::no_content()),
             Call::TelemetryPost(identity) => {
                 self.post_telemetry(now, &identity, headers, body, outputs)
             }
@@ -205,6 +214,50 @@ impl Hub {
     }
 }
 
+/// What a call comes to.
+enum Answer {
+    Now(Reply),
+    Later,
+}
+
+/// How an error is written (hub-http.md § 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorForm {
+    /// Registry and twins.
+    Flat,
+    /// Methods.
+    Nested,
+}
+
+/// A result as HTTP, with the headers that every answer has.
+pub(super) fn respond(
+    result: Result<Reply, Refusal>,
+    form: ErrorForm,
+    request_id: &str,
+    now: Time,
+) -> http::Response<Bytes> {
+    let (mut response, error) = match result {
+        Ok(reply) => (response(reply), None),
+        Err(refusal) => {
+            let body = match form {
+                ErrorForm::Flat => flat_error(&refusal, request_id, now),
+                ErrorForm::Nested => wrapped_error(&refusal, request_id, now),
+            };
+            let status = StatusCode::from_u16(refusal.code.status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (response(Reply::ok(body).with_status(status)), Some(refusal.code.name()))
+        }
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-ms-request-id", id);
+    }
+    if let Some(name) = error {
+        headers.insert("iothub-errorcode", HeaderValue::from_static(name));
+    }
+    response
+}
+
 /// The device that makes a call on its own behalf.
 fn by_device(call: &Call) -> Option<&Identity> {
     match call {
@@ -227,6 +280,7 @@ fn permission(call: &Call) -> Permission {
         Call::TwinRead(_)
         | Call::TwinPatch(_)
         | Call::TwinReplace(_)
+        | Call::MethodInvoke(_)
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
         Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
             Permission::DeviceConnect
@@ -251,8 +305,7 @@ fn response(reply: Reply) -> http::Response<Bytes> {
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     if is_json {
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        headers.insert(CONTENT_TYPE, json);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     }
     let etag = reply.etag.as_ref().map(|etag| HeaderValue::from_str(&format!("\"{etag}\"")));
     if let Some(Ok(etag)) = etag {

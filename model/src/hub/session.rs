@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::method::MethodAnswer;
 use super::{Connection, ConnectionId, Entity, Hub, Output};
 use crate::auth::{Certificate, Permission, SasError, SasToken, same_host};
 use crate::identity::Identity;
@@ -113,6 +114,7 @@ impl Hub {
         outputs.push(Output::Send(id, Packet::ConnAck(answer)));
         entity.resend(outputs);
         entity.deliver(now, outputs);
+        self.deliver_calls(now, &peer, outputs);
         self.tell_connection_state(now, &peer, true, outputs);
     }
 
@@ -221,6 +223,10 @@ impl Hub {
             granted.push(Some(session.subscribe(filter, *qos)));
         }
         outputs.push(Output::Send(id, Packet::SubAck(SubAck { id: subscribe.id, granted })));
+        if let Some(entity) = self.entities.get_mut(peer) {
+            entity.deliver(now, outputs);
+        }
+        self.deliver_calls(now, peer, outputs);
     }
 
     fn session(&mut self, peer: &Identity) -> Option<&mut Session> {
@@ -255,7 +261,10 @@ impl Hub {
                     self.close(now, id, outputs);
                 }
             }
-            DeviceTopic::MethodResponse { .. } => {}
+            DeviceTopic::MethodResponse { status, rid } => {
+                let answer = MethodAnswer { rid: &rid, status, body: &publish.payload };
+                self.method_answered(now, peer, &answer, outputs);
+            }
             DeviceTopic::TwinGet { rid } => self.device_reads_twin(now, id, peer, rid, outputs),
             DeviceTopic::TwinPatch { rid, version } => {
                 let patch = super::twin::ReportedPatch { rid, version, body: &publish.payload };
@@ -274,6 +283,7 @@ impl Hub {
     pub(super) fn forget(&mut self, now: Time, id: ConnectionId, outputs: &mut Vec<Output>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let Some(peer) = connection.peer else { return };
+        self.fail_calls_on(now, id, outputs);
         if let Some(will) = &connection.will {
             Self::emit_will(now, &peer, will, outputs);
         }

@@ -283,3 +283,79 @@ proptest! {
         }
     }
 }
+
+/// A call of the method `go`: the outputs right after it.
+fn invoke(bench: &mut Bench, body: &Value) -> Vec<Output> {
+    let policy = bench.hub.policies().first().unwrap();
+    let expiry = bench.now.after(Duration::from_secs(60));
+    let token = auth::sign(&policy.primary_key, HOST, expiry, Some(&policy.name)).unwrap();
+    let request = http::Request::post("/twins/d/methods?api-version=2021-04-12")
+        .header(http::header::AUTHORIZATION, token)
+        .body(Bytes::from(body.to_string()))
+        .unwrap();
+    bench.hub.handle(bench.now, Input::Request(ExchangeId(9), request))
+}
+
+fn status_of(outputs: &[Output]) -> Option<u16> {
+    outputs.iter().find_map(|output| match output {
+        Output::Respond(_, response) => Some(response.status().as_u16()),
+        _ => None,
+    })
+}
+
+/// The request id of the method request among `outputs`.
+fn rid_of(outputs: &[Output]) -> String {
+    let topics = outputs.iter().filter_map(|output| match output {
+        Output::Send(_, Packet::Publish(publish)) => Some(publish.topic.as_str()),
+        _ => None,
+    });
+    let rids = topics.filter_map(|topic| topic.strip_prefix("$iothub/methods/POST/go/?$rid="));
+    rids.last().unwrap().to_owned()
+}
+
+fn answer(rid: &str, status: &str, body: &'static str) -> Packet {
+    Packet::Publish(Publish::at_most_once(format!("$iothub/methods/res/{status}/?$rid={rid}"), body))
+}
+
+#[test]
+fn a_call_is_answered_with_the_devices_own_text_and_only_once() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    bench.connect(1, "d", &key);
+    bench.subscribe(1, "$iothub/methods/POST/#", Qos::AtMostOnce);
+    let sent = invoke(&mut bench, &json!({ "methodName": "go", "payload": null }));
+    assert_eq!(status_of(&sent), None);
+    let rid = rid_of(&sent);
+    let outputs = bench.packet(1, answer(&rid, "299", r#"{"b":1.50,"a":2}"#));
+    let body = outputs.iter().find_map(|output| match output {
+        Output::Respond(_, response) => Some(response.body().clone()),
+        _ => None,
+    });
+    assert_eq!(body.as_deref(), Some(&br#"{"status":299,"payload":{"b":1.50,"a":2}}"#[..]));
+    assert_eq!(status_of(&bench.packet(1, answer(&rid, "200", "{}"))), None);
+    assert_eq!(bench.hub.calls.len() + bench.hub.call_deadlines.len(), 0);
+}
+
+#[test]
+fn every_call_ends_one_way_or_another() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    let call = |connect: u32| {
+        json!({ "methodName": "go", "connectTimeoutInSeconds": connect, "responseTimeoutInSeconds": 5 })
+    };
+    assert_eq!(status_of(&invoke(&mut bench, &call(0))), Some(404));
+    assert_eq!(status_of(&invoke(&mut bench, &call(10))), None);
+    assert_eq!(status_of(&bench.tick(Duration::from_secs(11))), Some(404));
+    assert_eq!(status_of(&invoke(&mut bench, &call(10))), None);
+    bench.connect(1, "d", &key);
+    bench.subscribe(1, "$iothub/methods/POST/go/#", Qos::AtMostOnce);
+    assert_eq!(status_of(&bench.tick(Duration::from_secs(6))), Some(504));
+    assert_eq!(status_of(&invoke(&mut bench, &call(0))), None);
+    let closed = bench.hub.handle(bench.now, Input::Closed(ConnectionId(1)));
+    assert_eq!(status_of(&closed), Some(404));
+    bench.connect(2, "d", &key);
+    let sent = invoke(&mut bench, &call(0));
+    let rid = rid_of(&sent);
+    assert_eq!(status_of(&bench.packet(2, answer(&rid, "200", "not json"))), Some(502));
+    assert_eq!(bench.hub.calls.len() + bench.hub.call_deadlines.len(), 0);
+}

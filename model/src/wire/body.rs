@@ -25,3 +25,14 @@ pub fn nested_error(refusal: &Refusal, tracking_id: &str, now: Time) -> Value {
         "timestampUtc": now.to_string(),
     })
 }
+
+/// The nested form of HTTP errors: `Message` is a string that holds the inner object.
+#[must_use]
+pub fn wrapped_error(refusal: &Refusal, tracking_id: &str, now: Time) -> Value {
+    let info = Some(refusal.info.clone()).filter(|info| !info.is_null());
+    let mut inner = nested_error(refusal, tracking_id, now);
+    if let Some(members) = inner.as_object_mut() {
+        members.insert("info".to_owned(), info.unwrap_or_else(|| json!({})));
+    }
+    json!({ "Message": inner.to_string(), "ExceptionMessage": "" })
+}

@@ -52,6 +52,8 @@ pub enum Call {
     TwinPatch(Identity),
     /// `PUT /twins/{d}[/modules/{m}]`.
     TwinReplace(Identity),
+    /// `POST /twins/{d}[/modules/{m}]/methods`.
+    MethodInvoke(Identity),
 }
 
 impl Call {
@@ -89,6 +91,12 @@ impl Call {
             }
             ["devices", d] => Self::identity(method, path, Identity::device(*d)),
             ["devices", d, "modules", m] => Self::identity(method, path, Identity::module(*d, *m)),
+            ["twins", d, "methods"] => {
+                one(method, path, Method::POST, Self::MethodInvoke(Identity::device(*d)))
+            }
+            ["twins", d, "modules", m, "methods"] => {
+                one(method, path, Method::POST, Self::MethodInvoke(Identity::module(*d, *m)))
+            }
             ["twins", d] => Self::twin(method, path, Identity::device(*d)),
             ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
             _ => Err(no_resource(path)),

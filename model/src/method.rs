@@ -1,0 +1,144 @@
+//! Direct methods: what a back end may ask of a device (hub-methods.md).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{ErrorCode, Refusal};
+
+/// The longest method name, in characters (MethodRequestValidator.cs).
+const NAME_LENGTH_MAX: usize = 100;
+
+/// The largest payload, in bytes of its JSON text (HUB-METH-017).
+pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Allowed response timeouts, in seconds (HUB-METH-015).
+const RESPONSE_SECONDS: std::ops::RangeInclusive<i64> = 5..=300;
+/// The response timeout when none is given (HUB-METH-014).
+const RESPONSE_SECONDS_DEFAULT: i64 = 30;
+
+/// Allowed connect timeouts, in seconds (HUB-METH-016); the default is 0.
+const CONNECT_SECONDS: std::ops::RangeInclusive<i64> = 0..=300;
+
+/// Characters that a method name may not hold; iot-hub-devguide-direct-methods.md § Method
+/// lifecycle, note.
+const NAME_FORBIDDEN: &str = "$()<>@,;:\\\"/[]?={} \t";
+
+/// A call as a back end makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodCall {
+    /// Method name.
+    pub name: String,
+    /// The payload's JSON text, as it was written; `null` when there is none.
+    pub payload: String,
+    /// How long the device may take to come online and listen.
+    pub connect_wait: Duration,
+    /// How long the device may take to answer.
+    pub response_wait: Duration,
+}
+
+/// The body of the call; unknown members are ignored (HUB-METH-025).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(default)]
+    method_name: Option<String>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    #[serde(default)]
+    response_timeout_in_seconds: Option<i64>,
+    #[serde(default)]
+    connect_timeout_in_seconds: Option<i64>,
+}
+
+impl MethodCall {
+    /// Reads the body of a call.
+    ///
+    /// # Errors
+    /// Names the member that is wrong and what it may hold.
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|error| {
+            Refusal::new(
+                ErrorCode::IotHubFormatError,
+                format!("Cannot read the method call: {error}"),
+            )
+        })?;
+        let payload = body.payload.map_or("null", RawValue::get);
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(Refusal::invalid(format!(
+                "'payload' size should be less than {PAYLOAD_BYTES_MAX} bytes."
+            )));
+        }
+        let response = body.response_timeout_in_seconds.unwrap_or(RESPONSE_SECONDS_DEFAULT);
+        let connect = body.connect_timeout_in_seconds.unwrap_or(0);
+        Ok(Self {
+            name: name(body.method_name)?,
+            payload: payload.to_owned(),
+            connect_wait: within("connectTimeoutInSeconds", connect, &CONNECT_SECONDS)?,
+            response_wait: within("responseTimeoutInSeconds", response, &RESPONSE_SECONDS)?,
+        })
+    }
+}
+
+fn name(name: Option<String>) -> Result<String, Refusal> {
+    let name = name.unwrap_or_default();
+    if name.trim().is_empty() {
+        return Err(Refusal::invalid("methodName is missing or blank"));
+    }
+    if name.chars().count() > NAME_LENGTH_MAX {
+        return Err(Refusal::invalid(format!(
+            "methodName is longer than {NAME_LENGTH_MAX} characters"
+        )));
+    }
+    let allowed = |c: char| c.is_ascii_graphic() && !NAME_FORBIDDEN.contains(c);
+    match name.chars().find(|c| !allowed(*c)) {
+        None => Ok(name),
+        Some(found) => Err(Refusal::invalid(format!(
+            "methodName contains {found:?}; allowed are ASCII characters other than blanks and any \
+             of {NAME_FORBIDDEN}"
+        ))),
+    }
+}
+
+fn within(
+    member: &str,
+    seconds: i64,
+    allowed: &std::ops::RangeInclusive<i64>,
+) -> Result<Duration, Refusal> {
+    match u64::try_from(seconds) {
+        Ok(whole) if allowed.contains(&seconds) => Ok(Duration::from_secs(whole)),
+        _ => Err(Refusal::invalid(format!(
+            "{member} must be within [{}; {}].",
+            allowed.start(),
+            allowed.end()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_is_kept_as_it_was_written() {
+        let body = br#"{"methodName":"go","payload":{"b":1.50, "a":"2031-01-02T03:04:05.1Z"}}"#;
+        let call = MethodCall::parse(body).unwrap();
+        assert_eq!(call.payload, r#"{"b":1.50, "a":"2031-01-02T03:04:05.1Z"}"#);
+        assert_eq!(call.response_wait, Duration::from_secs(30));
+        assert_eq!(call.connect_wait, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_bad_member_is_named() {
+        for (body, words) in [
+            (r#"{"payload":1}"#, "methodName is missing"),
+            (r#"{"methodName":"a b"}"#, "methodName contains ' '"),
+            (r#"{"methodName":"a","responseTimeoutInSeconds":4}"#, "within [5; 300]"),
+            (r#"{"methodName":"a","connectTimeoutInSeconds":-1}"#, "within [0; 300]"),
+        ] {
+            let refusal = MethodCall::parse(body.as_bytes()).unwrap_err();
+            assert!(refusal.message.contains(words), "{refusal}");
+        }
+    }
+}
