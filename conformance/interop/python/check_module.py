@@ -1,5 +1,8 @@
 """Modules: identities, connections and twins of their own (hub-twins.md § 1.3; hub-mqtt.md § 2)."""
 
+import contextlib
+
+from azure.iot.device import MethodResponse
 from azure.iot.device.exceptions import CredentialError
 
 import device
@@ -49,6 +52,17 @@ def beside_its_device(hub):
         assert module.connected and whole.connected, "one evicted the other"
 
 
+def module_method(hub):
+    """A call to a module reaches the module, not its device."""
+    me = hub.new_device()
+    with contextlib.ExitStack() as clients:
+        for name, string in (("module", _module(hub, me)), ("device", me.connection_string)):
+            client = clients.enter_context(device.connected(hub, string))
+            client.on_method_request_received = _answer_with(client, name)
+        answer = hub.backend.invoke(me.id, "who", None, MODULE)
+        device.equal("answer", answer, {"status": 200, "payload": "module"})
+
+
 def keys_do_not_mix(hub):
     """The device's key does not open the module's connection, nor the module's the device's."""
     me = hub.new_device()
@@ -62,6 +76,14 @@ def keys_do_not_mix(hub):
 
 def _module(hub, me):
     return hub.backend.create_module(me.id, MODULE)
+
+
+def _answer_with(client, payload):
+    def handler(request):
+        response = MethodResponse.create_from_method_request(request, 200, payload)
+        client.send_method_response(response)
+
+    return handler
 
 
 if __name__ == "__main__":

@@ -90,9 +90,8 @@ impl Hub {
         identity: &Identity,
         outputs: &mut Vec<Output>,
     ) {
-        let waits = |pending: &PendingCall| {
-            pending.identity == *identity && pending.stage == Stage::Device
-        };
+        let waits =
+            |pending: &PendingCall| pending.identity == *identity && pending.stage == Stage::Device;
         let keys: Vec<u64> =
             self.calls.iter().filter(|(_, call)| waits(call)).map(|(key, _)| *key).collect();
         for key in keys {
@@ -105,8 +104,7 @@ impl Hub {
             self.call_deadlines.remove(&(pending.until, key));
             pending.until = now.after(pending.call.response_wait);
             self.call_deadlines.insert((pending.until, key));
-            let topic =
-                HubTopic::MethodRequest { name: pending.call.name.clone(), rid: rid(key) };
+            let topic = HubTopic::MethodRequest { name: pending.call.name.clone(), rid: rid(key) };
             let publish = Publish::at_most_once(topic.to_topic(), pending.call.payload.clone());
             outputs.push(Output::Send(connection, Packet::Publish(publish)));
         }

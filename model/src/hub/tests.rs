@@ -314,7 +314,10 @@ fn rid_of(outputs: &[Output]) -> String {
 }
 
 fn answer(rid: &str, status: &str, body: &'static str) -> Packet {
-    Packet::Publish(Publish::at_most_once(format!("$iothub/methods/res/{status}/?$rid={rid}"), body))
+    Packet::Publish(Publish::at_most_once(
+        format!("$iothub/methods/res/{status}/?$rid={rid}"),
+        body,
+    ))
 }
 
 #[test]
@@ -340,9 +343,7 @@ fn a_call_is_answered_with_the_devices_own_text_and_only_once() {
 fn every_call_ends_one_way_or_another() {
     let mut bench = Bench::new();
     let key = bench.device("d");
-    let call = |connect: u32| {
-        json!({ "methodName": "go", "connectTimeoutInSeconds": connect, "responseTimeoutInSeconds": 5 })
-    };
+    let call = |connect: u32| json!({ "methodName": "go", "connectTimeoutInSeconds": connect, "responseTimeoutInSeconds": 5 });
     assert_eq!(status_of(&invoke(&mut bench, &call(0))), Some(404));
     assert_eq!(status_of(&invoke(&mut bench, &call(10))), None);
     assert_eq!(status_of(&bench.tick(Duration::from_secs(11))), Some(404));

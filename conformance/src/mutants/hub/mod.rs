@@ -3,6 +3,7 @@
 mod auth;
 mod connection;
 mod http;
+mod method;
 mod registry;
 mod session;
 mod telemetry;
@@ -16,6 +17,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     session::MUTANTS,
     telemetry::MUTANTS,
     twin::MUTANTS,
+    method::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,

@@ -1,0 +1,6 @@
+//! Direct methods.
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[];
