@@ -92,10 +92,22 @@ impl Bench {
     /// # Errors
     /// When the hub refuses (HUB-REG-001).
     pub async fn device(&mut self) -> Checked<Registered> {
-        let device = self.target.new_name();
-        self.leftovers.add(&device);
-        self.mine.push(device.clone());
+        let device = self.new_name();
         self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// A device id never handed out before; whatever is registered under it is removed after the
+    /// case.
+    pub fn new_name(&mut self) -> String {
+        let device = self.target.new_name();
+        self.claim(&device);
+        device
+    }
+
+    /// Has `device` removed after the case, however it gets registered.
+    pub fn claim(&mut self, device: &str) {
+        self.leftovers.add(device);
+        self.mine.push(device.to_owned());
     }
 
     /// Registers a module of `device`.
