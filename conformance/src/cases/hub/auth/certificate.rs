@@ -102,7 +102,7 @@ async fn thumbprint_unknown(bench: &mut Bench) -> Checked {
     let (known, unknown) = (certificate("suite")?, certificate("suite")?);
     register(bench, &device, thumbprints(&known, None)).await?;
     let good = login(bench, &device, &known);
-    accepted(bench, "HUB-AUTH-018", "a registered thumbprint", &good).await?;
+    accepted(bench, "HUB-AUTH-017", "a registered thumbprint", &good).await?;
     let wrong = login(bench, &device, &unknown);
     refused(bench, "HUB-AUTH-018", "a thumbprint that is not registered", &wrong).await
 }
@@ -114,7 +114,7 @@ async fn thumbprint_of_other(bench: &mut Bench) -> Checked {
     register(bench, &other, thumbprints(&foreign, None)).await?;
     for (device, certificate) in [(&device, &own), (&other, &foreign)] {
         let good = login(bench, device, certificate);
-        accepted(bench, "HUB-AUTH-018", "the device's own thumbprint", &good).await?;
+        accepted(bench, "HUB-AUTH-017", "the device's own thumbprint", &good).await?;
     }
     let wrong = login(bench, &device, &foreign);
     refused(bench, "HUB-AUTH-018", "the thumbprint of another device", &wrong).await
@@ -125,10 +125,10 @@ async fn thumbprint_replaced(bench: &mut Bench) -> Checked {
     let (old, new) = (certificate("suite")?, certificate("suite")?);
     register(bench, &device, thumbprints(&old, None)).await?;
     let before = login(bench, &device, &old);
-    accepted(bench, "HUB-AUTH-018", "the registered thumbprint", &before).await?;
+    accepted(bench, "HUB-AUTH-017", "the registered thumbprint", &before).await?;
     reregister(bench, &device, thumbprints(&new, None)).await?;
     let after = login(bench, &device, &new);
-    accepted(bench, "HUB-AUTH-018", "the new thumbprint", &after).await?;
+    accepted(bench, "HUB-AUTH-017", "the new thumbprint", &after).await?;
     refused(bench, "HUB-AUTH-018", "the thumbprint that was replaced", &before).await
 }
 

@@ -50,14 +50,14 @@ pub(super) const CASES: &[Case] = &[
 async fn other_device(bench: &mut Bench) -> Checked {
     let (owner, other) = (bench.device().await?, bench.device().await?);
     let token = token(bench, &owner.identity, &owner.key, in_seconds(3600));
-    demand_one_only(bench, "HUB-AUTH-008", &token, &owner.identity, &other.identity).await
+    demand_one_only(bench, "HUB-AUTH-001", &token, [&owner.identity, &other.identity]).await
 }
 
 async fn other_device_named(bench: &mut Bench) -> Checked {
     let (owner, other) = (bench.device().await?, bench.device().await?);
     let own = token(bench, &owner.identity, &owner.key, in_seconds(3600));
     let own = login(bench, &owner.identity, own);
-    accepted(bench, "HUB-AUTH-008", "a token that names the device", &own).await?;
+    accepted(bench, "HUB-AUTH-001", "a token that names the device", &own).await?;
     let foreign = token(bench, &other.identity, &owner.key, in_seconds(3600));
     let foreign = login(bench, &owner.identity, foreign);
     refused(bench, "HUB-AUTH-008", "a token that names another device", &foreign).await
@@ -66,7 +66,7 @@ async fn other_device_named(bench: &mut Bench) -> Checked {
 async fn other_device_policy(bench: &mut Bench) -> Checked {
     let (owner, other) = (bench.device().await?, bench.device().await?);
     let token = bench.policy_token("device", &owner.identity.resource_path())?;
-    demand_one_only(bench, "HUB-AUTH-008", &token, &owner.identity, &other.identity).await
+    demand_one_only(bench, "HUB-AUTH-010", &token, [&owner.identity, &other.identity]).await
 }
 
 async fn scope_segments(bench: &mut Bench) -> Checked {
@@ -87,21 +87,25 @@ async fn scope_segments_module(bench: &mut Bench) -> Checked {
 async fn demand_segments(bench: &mut Bench, short: &Identity, long: &Identity) -> Checked {
     let own = bench.policy_token("device", &long.resource_path())?;
     let own = login(bench, long, own);
-    accepted(bench, "HUB-AUTH-009", "a token for the whole id", &own).await?;
+    accepted(bench, "HUB-AUTH-010", "a token for the whole id", &own).await?;
     let token = bench.policy_token("device", &short.resource_path())?;
-    demand_one_only(bench, "HUB-AUTH-009", &token, short, long).await
+    let own = login(bench, short, token.clone());
+    accepted(bench, "HUB-AUTH-010", "a token for the shorter id", &own).await?;
+    let foreign = login(bench, long, token);
+    let what = format!("{long}, where the token names {short}");
+    refused(bench, "HUB-AUTH-009", &what, &foreign).await
 }
 
-/// Demands that `token` connects `owner` and not `other`.
+/// Demands that `token` connects `owner`, as the requirement `connects` says, and not `other`.
 async fn demand_one_only(
     bench: &mut Bench,
-    requirement: &'static str,
+    connects: &'static str,
     token: &str,
-    owner: &Identity,
-    other: &Identity,
+    [owner, other]: [&Identity; 2],
 ) -> Checked {
     let own = login(bench, owner, token.to_owned());
-    accepted(bench, requirement, &format!("{owner}, which the token names"), &own).await?;
+    accepted(bench, connects, &format!("{owner}, which the token names"), &own).await?;
     let foreign = login(bench, other, token.to_owned());
-    refused(bench, requirement, &format!("{other}, where the token names {owner}"), &foreign).await
+    refused(bench, "HUB-AUTH-008", &format!("{other}, where the token names {owner}"), &foreign)
+        .await
 }

@@ -7,8 +7,8 @@ use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::token::{
-    accepted, demand_status, flipped, in_seconds, login, ordered, refused, registry_path,
-    telemetry_path, token,
+    accepted, demand_post, demand_read, demand_status, flipped, in_seconds, login, ordered,
+    refused, registry_path, telemetry_path, token,
 };
 use crate::bench::Bench;
 use crate::body;
@@ -165,7 +165,7 @@ async fn wrong_signature_service(bench: &mut Bench) -> Checked {
     let token = bench.policy_token("iothubowner", "")?;
     let path = registry_path(&device.identity);
     let call = (Method::GET, path.as_str(), None);
-    demand_status(bench, "HUB-AUTH-005", Some(&token), call.clone(), 200).await?;
+    demand_read(bench, &token, &path).await?;
     demand_status(bench, "HUB-AUTH-005", Some(&flipped(&token)), call, 401).await
 }
 
@@ -174,6 +174,6 @@ async fn wrong_signature_https(bench: &mut Bench) -> Checked {
     let token = token(bench, &device.identity, &device.key, in_seconds(3600));
     let (path, body) = (telemetry_path(&device.identity), json!({ "fan": 1 }));
     let call = (Method::POST, path.as_str(), Some(&body));
-    demand_status(bench, "HUB-AUTH-005", Some(&token), call.clone(), 204).await?;
+    demand_post(bench, &token, &path, &body).await?;
     demand_status(bench, "HUB-AUTH-005", Some(&flipped(&token)), call, 401).await
 }

@@ -62,7 +62,7 @@ const WAITS: usize = 6;
 async fn disabled(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let login = bench.login(&device);
-    accepted(bench, "HUB-AUTH-021", "an enabled device", &login).await?.disconnect().await?;
+    accepted(bench, "HUB-AUTH-001", "an enabled device", &login).await?.disconnect().await?;
     set_status(bench, &device.identity, "disabled").await?;
     refused(bench, "HUB-AUTH-021", "a disabled device", &login).await
 }
@@ -70,7 +70,7 @@ async fn disabled(bench: &mut Bench) -> Checked {
 async fn created_disabled(bench: &mut Bench) -> Checked {
     let enabled = bench.device().await?;
     let control = bench.login(&enabled);
-    accepted(bench, "HUB-AUTH-021", "an enabled device", &control).await?;
+    accepted(bench, "HUB-AUTH-001", "an enabled device", &control).await?;
     let identity = Identity::device(bench.new_name());
     let body = json!({ "deviceId": identity.device, "status": "disabled" });
     put(bench, &identity, IfMatch::Absent, &body, "HUB-REG-001").await?;
@@ -104,7 +104,7 @@ async fn deleting_closes_module(bench: &mut Bench) -> Checked {
     demand_closed(bench, &mut of_module, "the module is deleted").await?;
     let is_open = of_device.is_open().await?;
     let allowed = "an open connection of the device that is still registered";
-    bench.demand("HUB-AUTH-022", is_open, allowed, "a closed one");
+    bench.demand("HUB-CONN-020", is_open, allowed, "a closed one");
     Ok(())
 }
 

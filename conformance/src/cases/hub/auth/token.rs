@@ -116,6 +116,22 @@ pub(super) async fn demand_status(
     Ok(())
 }
 
+/// Shows that a device may post telemetry with this token, before other ones are tried.
+pub(super) async fn demand_post(
+    bench: &mut Bench,
+    token: &str,
+    path: &str,
+    body: &Value,
+) -> Checked {
+    let call = (Method::POST, path, Some(body));
+    demand_status(bench, "HUB-HTTP-014", Some(token), call, 204).await
+}
+
+/// Shows that a back end may read the identity at `path` with this token.
+pub(super) async fn demand_read(bench: &mut Bench, token: &str, path: &str) -> Checked {
+    demand_status(bench, "HUB-REG-001", Some(token), (Method::GET, path, None), 200).await
+}
+
 /// The path of the identity in the registry.
 pub(super) fn registry_path(identity: &Identity) -> String {
     format!("/{}", identity.resource_path())

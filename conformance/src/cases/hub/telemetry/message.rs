@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish};
 
-use crate::bench::{Bench, Connection};
+use crate::bench::{Bench, Connection, Registered};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::Checked;
@@ -130,11 +130,13 @@ async fn too_large(bench: &mut Bench) -> Checked {
     let topic = events_topic(&device.identity);
     for length in [276_000, 300_000] {
         let mut connection = bench.connect(&device).await?;
-        send_acknowledged(bench, "HUB-TELE-006", &mut connection, &topic, "small").await?;
+        send_acknowledged(bench, "HUB-TELE-001", &mut connection, &topic, "small").await?;
         let large = Publish::at_most_once(topic.as_str(), "x".repeat(length));
         // The hub may close while this is still being written.
         let _may_fail_half_way = connection.raw().send(&Packet::Publish(large)).await;
         connection.closed("HUB-TELE-006").await?;
+        let allowed = format!("the connection closed after {length} bytes");
+        bench.demand("HUB-TELE-006", true, allowed, "it closed");
     }
     Ok(())
 }
@@ -166,12 +168,16 @@ async fn topic_foreign_module(bench: &mut Bench) -> Checked {
 }
 
 /// Demands that `who` may publish on its own topic and loses its connection for `topic`.
-async fn demand_closed(bench: &mut Bench, who: &crate::bench::Registered, topic: &str) -> Checked {
+async fn demand_closed(bench: &mut Bench, who: &Registered, topic: &str) -> Checked {
     let mut connection = bench.connect(who).await?;
     let own = events_topic(&who.identity);
-    send_acknowledged(bench, "HUB-TELE-008", &mut connection, &own, "control").await?;
+    let taken = if who.identity.module.is_none() { "HUB-TELE-001" } else { "HUB-TELE-004" };
+    send_acknowledged(bench, taken, &mut connection, &own, "control").await?;
     connection.publish(topic, "nobody may read this").await?;
-    connection.closed("HUB-TELE-008").await.map(drop)
+    connection.closed("HUB-TELE-008").await?;
+    let allowed = format!("the connection closed after a message on {topic}");
+    bench.demand("HUB-TELE-008", true, allowed, "it closed");
+    Ok(())
 }
 
 /// Where `identity` publishes telemetry: the topic with an empty bag.

@@ -170,6 +170,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "auth-deleted-admitted",
+        title: "A policy's token connects devices that were deleted",
+        requirements: &["HUB-AUTH-013"],
+        overlay: || {
+            admitting(|attempt| attempt.entry.is_deleted && attempt.token.field("skn") == "device")
+        },
+    },
+    Mutant {
         id: "auth-device-opens-modules",
         title: "A device's own token opens its modules' connections",
         requirements: &["HUB-AUTH-014"],

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use twinspec_harness::hub::Overlay;
@@ -29,6 +30,7 @@ pub(super) struct Entry {
     pub(super) is_disabled: bool,
     /// Whether it was disabled at any time.
     pub(super) was_disabled: bool,
+    pub(super) is_deleted: bool,
 }
 
 /// Everything learnt.
@@ -63,6 +65,10 @@ impl Keyring {
                 self.certificates.insert(*id, certificate.clone());
             }
             Input::Request(_, request) => {
+                let device = request.uri().path().strip_prefix("/devices/").unwrap_or_default();
+                if let Some(entry) = self.entries.get_mut(device) {
+                    entry.is_deleted |= request.method() == Method::DELETE;
+                }
                 let Some(header) = request.headers().get(AUTHORIZATION) else { return };
                 let token = header.to_str().ok().and_then(|text| SasToken::parse(text).ok());
                 let Some(SasToken { policy: Some(name), .. }) = token else { return };
@@ -100,6 +106,7 @@ impl Keyring {
             secondary_print: print("secondary"),
             is_disabled,
             was_disabled,
+            is_deleted: false,
         };
         self.entries.insert(client_id, entry);
     }
