@@ -153,18 +153,6 @@ impl Bench {
         Login { connect, certificate: None }
     }
 
-    /// A certificate for `common_name`, signed by an authority that the hub knows.
-    ///
-    /// # Errors
-    /// [`Stop::Unsupported`] when there is no such authority.
-    pub fn device_certificate(&self, common_name: &str) -> Checked<Arc<ClientCertificate>> {
-        let authority = self.target.device_authority.as_ref().ok_or_else(|| {
-            Stop::Unsupported("there is no authority that signs device certificates".to_owned())
-        })?;
-        let certificate = authority.sign(common_name);
-        certificate.map(Arc::new).map_err(|error| Stop::Harness(error.to_string()))
-    }
-
     /// Connects `who` and waits until the hub accepts.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 
@@ -118,6 +119,18 @@ impl Bench {
         let device = &device.identity.device;
         let body = json!({ "deviceId": device, "moduleId": module });
         self.register(Identity::module(device, module), body).await
+    }
+
+    /// A certificate for `common_name`, signed by an authority that the hub knows.
+    ///
+    /// # Errors
+    /// [`Stop::Unsupported`] when there is no such authority.
+    pub fn device_certificate(&self, common_name: &str) -> Checked<Arc<ClientCertificate>> {
+        let authority = self.target.device_authority.as_ref().ok_or_else(|| {
+            Stop::Unsupported("there is no authority that signs device certificates".to_owned())
+        })?;
+        let certificate = authority.sign(common_name);
+        certificate.map(Arc::new).map_err(|error| Stop::Harness(error.to_string()))
     }
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
