@@ -8,8 +8,8 @@ use twinspec_model::auth;
 use twinspec_model::time::Time;
 
 use super::token::{
-    accepted, demand_post, demand_read, demand_status, in_seconds, login, refused, registry_path,
-    seconds_ago, telemetry_path, token,
+    accepted, demand_post, demand_read, demand_status, good_and_late, login, refused,
+    registry_path, telemetry_path, token,
 };
 use crate::bench::{Bench, Connection, Login, Registered};
 use crate::body;
@@ -76,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-const HOUR_SECONDS: u64 = 3600;
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How long the tokens of connections live that are to end.
 const LIFE: Duration = Duration::from_secs(60);
@@ -102,9 +102,10 @@ async fn expired_module(bench: &mut Bench) -> Checked {
 }
 
 async fn demand_expired(bench: &mut Bench, who: &Registered) -> Checked {
-    let good = login_until(bench, who, in_seconds(HOUR_SECONDS));
+    let [good, late] = good_and_late(bench, HOUR.as_secs()).await?;
+    let good = login_until(bench, who, good);
     accepted(bench, "HUB-AUTH-001", "a token that ends in an hour", &good).await?;
-    let late = login_until(bench, who, seconds_ago(HOUR_SECONDS));
+    let late = login_until(bench, who, late);
     refused(bench, "HUB-AUTH-006", "a token that ended an hour ago", &late).await
 }
 
@@ -121,7 +122,8 @@ async fn expired_service(bench: &mut Bench) -> Checked {
         Stop::Unsupported("the key of the policy iothubowner is not known".to_owned())
     })?;
     let path = registry_path(&device.identity);
-    let [good, late] = [in_seconds(HOUR_SECONDS), seconds_ago(HOUR_SECONDS)]
+    let ends = good_and_late(bench, HOUR.as_secs()).await?;
+    let [good, late] = ends
         .map(|end| auth::sign(&key, bench.host(), end, Some("iothubowner")).unwrap_or_default());
     demand_read(bench, &good, &path).await?;
     let call = (Method::GET, path.as_str(), None);
@@ -131,8 +133,8 @@ async fn expired_service(bench: &mut Bench) -> Checked {
 async fn expired_https(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let (path, body) = (telemetry_path(&device.identity), json!({ "fan": 1 }));
-    let [good, late] = [in_seconds(HOUR_SECONDS), seconds_ago(HOUR_SECONDS)]
-        .map(|end| token(bench, &device.identity, &device.key, end));
+    let ends = good_and_late(bench, HOUR.as_secs()).await?;
+    let [good, late] = ends.map(|end| token(bench, &device.identity, &device.key, end));
     demand_post(bench, &good, &path, &body).await?;
     let call = (Method::POST, path.as_str(), Some(&body));
     demand_status(bench, "HUB-AUTH-006", Some(&late), call, 401).await
@@ -140,7 +142,8 @@ async fn expired_https(bench: &mut Bench) -> Checked {
 
 async fn clock_difference(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let login = login_until(bench, &device, seconds_ago(60));
+    let [_, late] = good_and_late(bench, 60).await?;
+    let login = login_until(bench, &device, late);
     let what = "a token that ended a minute ago";
     accepted(bench, "HUB-AUTH-007", what, &login).await.map(drop)
 }
@@ -202,8 +205,9 @@ async fn demand_lasting(bench: &mut Bench, connection: &mut Connection) -> Check
 /// A connection of `who` with a short-lived token, and one of a new device with a long-lived one.
 async fn short_and_long(bench: &mut Bench, who: &Registered) -> Checked<(Connection, Connection)> {
     let other = bench.device().await?;
-    let short = login_until(bench, who, in_seconds(LIFE.as_secs()));
-    let long = login_until(bench, &other, in_seconds(2 * HOUR_SECONDS));
+    let now = bench.now().await?;
+    let short = login_until(bench, who, now.after(LIFE));
+    let long = login_until(bench, &other, now.after(2 * HOUR));
     let short = accepted(bench, "HUB-AUTH-001", "a token that ends in a minute", &short).await?;
     let long = accepted(bench, "HUB-AUTH-001", "a token that ends in two hours", &long).await?;
     Ok((short, long))

@@ -22,9 +22,12 @@ pub(super) fn in_seconds(seconds: u64) -> Time {
     Clock::default().now().after(Duration::from_secs(seconds))
 }
 
-/// The end of a token that ended `seconds` ago.
-pub(super) fn seconds_ago(seconds: u64) -> Time {
-    Time::from_unix_seconds(Clock::default().now().unix_seconds().saturating_sub(seconds))
+/// The ends of two tokens by the hub's clock: one that ends in an hour, and one that ended
+/// `seconds` ago.
+pub(super) async fn good_and_late(bench: &Bench, seconds: u64) -> Checked<[Time; 2]> {
+    let now = bench.now().await?;
+    let late = Time::from_unix_seconds(now.unix_seconds().saturating_sub(seconds));
+    Ok([now.after(Duration::from_secs(3600)), late])
 }
 
 /// A token for `identity`, signed with `key` and no policy.
