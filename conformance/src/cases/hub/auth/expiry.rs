@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use twinspec_harness::connection_string::Holder;
 use twinspec_model::auth;
 use twinspec_model::time::Time;
 
@@ -36,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         id: "auth-expired-service",
         title: "A back end's request with a token that ended an hour ago is answered 401",
         requirements: &["HUB-AUTH-006"],
-        needs: &[Need::Policies],
+        needs: &[],
         run: body!(expired_service),
     },
     Case {
@@ -118,13 +119,14 @@ fn login_until(bench: &Bench, who: &Registered, end: Time) -> Login {
 
 async fn expired_service(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let key = bench.target.policy_key("iothubowner").ok_or_else(|| {
-        Stop::Unsupported("the key of the policy iothubowner is not known".to_owned())
-    })?;
     let path = registry_path(&device.identity);
+    let Holder::Policy(policy) = &bench.target.credentials.holder else {
+        return Err(Stop::Unsupported("the run has no policy".to_owned()));
+    };
+    let key = &bench.target.credentials.key;
     let ends = good_and_late(bench, HOUR.as_secs()).await?;
-    let [good, late] = ends
-        .map(|end| auth::sign(&key, bench.host(), end, Some("iothubowner")).unwrap_or_default());
+    let [good, late] =
+        ends.map(|end| auth::sign(key, bench.host(), end, Some(policy)).unwrap_or_default());
     demand_read(bench, &good, &path).await?;
     let call = (Method::GET, path.as_str(), None);
     demand_status(bench, "HUB-AUTH-006", Some(&late), call, 401).await

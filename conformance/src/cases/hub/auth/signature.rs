@@ -8,11 +8,11 @@ use twinspec_model::wire::percent;
 
 use super::token::{
     accepted, demand_post, demand_read, demand_status, flipped, in_seconds, login, ordered,
-    refused, registry_path, telemetry_path, token,
+    refused, registry_path, run_token, telemetry_path, token,
 };
 use crate::bench::Bench;
 use crate::body;
-use crate::case::{Case, Need};
+use crate::case::Case;
 use crate::verdict::Checked;
 
 /// The cases.
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         id: "auth-field-order-service",
         title: "A back end's token is accepted with its fields in any order",
         requirements: &["HUB-AUTH-003"],
-        needs: &[Need::Policies],
+        needs: &[],
         run: body!(field_order_service),
     },
     Case {
@@ -63,7 +63,7 @@ pub(super) const CASES: &[Case] = &[
         id: "auth-wrong-signature-service",
         title: "A back end's request with one character of the signature changed is refused",
         requirements: &["HUB-AUTH-005"],
-        needs: &[Need::Policies],
+        needs: &[],
         run: body!(wrong_signature_service),
     },
     Case {
@@ -90,7 +90,7 @@ async fn field_order(bench: &mut Bench) -> Checked {
 
 async fn field_order_service(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let token = bench.policy_token("iothubowner", "")?;
+    let token = run_token(bench)?;
     let path = registry_path(&device.identity);
     for order in
         [["sr", "sig", "se", "skn"], ["sr", "sig", "skn", "se"], ["sig", "se", "skn", "sr"]]
@@ -162,7 +162,7 @@ async fn wrong_key(bench: &mut Bench) -> Checked {
 
 async fn wrong_signature_service(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let token = bench.policy_token("iothubowner", "")?;
+    let token = run_token(bench)?;
     let path = registry_path(&device.identity);
     let call = (Method::GET, path.as_str(), None);
     demand_read(bench, &token, &path).await?;

@@ -36,6 +36,12 @@ pub(super) fn token(bench: &Bench, identity: &Identity, key: &str, end: Time) ->
     auth::sign(key, &resource, end, None).unwrap_or_default()
 }
 
+/// The token that the run's requests carry: of a policy, for the whole hub.
+pub(super) fn run_token(bench: &Bench) -> Checked<String> {
+    let request = bench.request(Method::GET, "/devices", None);
+    request.authorization.ok_or_else(|| Stop::Unsupported("the run has no policy".to_owned()))
+}
+
 /// The fields of a token in the order of `names`; those it lacks are left out.
 pub(super) fn ordered(token: &str, names: &[&str]) -> String {
     let fields = |name: &&str| {
