@@ -2,7 +2,7 @@
 
 use twinspec_model::auth::Certificate;
 
-use super::keyring::on_certificate;
+use super::doors::on_certificate;
 use crate::mutants::Mutant;
 
 /// The mutants.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use twinspec_harness::clock::Clock;
 use twinspec_model::time::Time;
 
-use super::keyring::{Attempt, admitting, keeping_out, letting_in};
+use super::doors::{admitting, keeping_out, letting_in};
+use super::keyring::Attempt;
 use crate::mutants::Mutant;
 
 /// The mutants.

@@ -9,7 +9,8 @@ use twinspec_harness::clock::Clock;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::{Input, Output};
 
-use super::keyring::{Attempt, admitting, keeping_out, on_password};
+use super::doors::{admitting, keeping_out, on_password};
+use super::keyring::Attempt;
 use crate::mutants::Mutant;
 use crate::mutants::overlay::on_both;
 

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod device;
+mod doors;
 mod keyring;
 mod lifetime;
 mod permission;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use twinspec_harness::hub::Overlay;
 
-use super::keyring::{Verdict, on_authorization};
+use super::doors::{Verdict, on_authorization};
 use crate::mutants::Mutant;
 
 /// The mutants.

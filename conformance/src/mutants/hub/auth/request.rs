@@ -9,7 +9,8 @@ use twinspec_harness::clock::Clock;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::Input;
 
-use super::keyring::{Keyring, Token, Verdict, on_authorization};
+use super::doors::{Verdict, on_authorization};
+use super::keyring::{Keyring, Token};
 use crate::mutants::Mutant;
 use crate::mutants::overlay::{on_input, on_response, set_status};
 
