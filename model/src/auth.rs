@@ -143,13 +143,19 @@ impl SasToken {
 /// Makes a token for `resource` (plain text) with a base64 `key`; `None` when the key is no base64.
 #[must_use]
 pub fn sign(key: &str, resource: &str, expiry: Time, policy: Option<&str>) -> Option<String> {
-    let key = STANDARD.decode(key).ok()?;
     let resource = percent::encode(resource);
     let expiry = expiry.unix_seconds();
-    let signature = mac(&key, &format!("{resource}\n{expiry}"))?.finalize().into_bytes();
-    let signature = percent::encode(&STANDARD.encode(signature));
+    let signature = percent::encode(&signature(key, &format!("{resource}\n{expiry}"))?);
     let policy = policy.map_or(String::new(), |name| format!("&skn={}", percent::encode(name)));
     Some(format!("{PREFIX}sr={resource}&sig={signature}&se={expiry}{policy}"))
+}
+
+/// The signature of `text` with a base64 `key`, base64: what `sig` holds before it is escaped;
+/// `None` when the key is no base64.
+#[must_use]
+pub fn signature(key: &str, text: &str) -> Option<String> {
+    let key = STANDARD.decode(key).ok()?;
+    Some(STANDARD.encode(mac(&key, text)?.finalize().into_bytes()))
 }
 
 fn mac(key: &[u8], text: &str) -> Option<Hmac<Sha256>> {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use twinspec_harness::clock::Clock;
 use twinspec_harness::operator::{Answer, Request};
+use twinspec_model::time::Time;
 use twinspec_model::wire::percent;
 
 use super::{ANSWER, Bench};
@@ -24,6 +26,19 @@ impl Bench {
         let milliseconds = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let body = json!({ "milliseconds": milliseconds });
         self.control(Method::POST, "/clock/advance", Some(&body)).await.map(drop)
+    }
+
+    /// What time the hub believes it is; without a control interface, what this machine believes.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when the control interface does not play along.
+    pub async fn now(&self) -> Checked<Time> {
+        if self.target.control.is_none() {
+            return Ok(Clock::default().now());
+        }
+        let answer = self.control(Method::GET, "/clock", None).await?.json();
+        let now = answer.get("now").and_then(Value::as_str).and_then(Time::parse);
+        now.ok_or_else(|| Stop::Harness(format!("the control interface's clock says {answer}")))
     }
 
     /// Sends a cloud-to-device message with `properties` (no value for null) and a text body.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 
@@ -98,10 +99,22 @@ impl Bench {
         if !self.target.pool.is_empty() {
             return self.borrow_device().await;
         }
-        let device = self.target.new_name();
-        self.leftovers.add(&device);
-        self.mine.push(device.clone());
+        let device = self.new_name();
         self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// A device id never handed out before; whatever is registered under it is removed after the
+    /// case.
+    pub fn new_name(&mut self) -> String {
+        let device = self.target.new_name();
+        self.claim(&device);
+        device
+    }
+
+    /// Has `device` removed after the case, however it gets registered.
+    pub fn claim(&mut self, device: &str) {
+        self.leftovers.add(device);
+        self.mine.push(device.to_owned());
     }
 
     /// Registers a module of `device`.
@@ -136,6 +149,18 @@ impl Bench {
             connection.disconnect().await?;
         }
         Ok(device)
+    }
+
+    /// A certificate for `common_name`, signed by an authority that the hub knows.
+    ///
+    /// # Errors
+    /// [`Stop::Unsupported`] when there is no such authority.
+    pub fn device_certificate(&self, common_name: &str) -> Checked<Arc<ClientCertificate>> {
+        let authority = self.target.device_authority.as_ref().ok_or_else(|| {
+            Stop::Unsupported("there is no authority that signs device certificates".to_owned())
+        })?;
+        let certificate = authority.sign(common_name);
+        certificate.map(Arc::new).map_err(|error| Stop::Harness(error.to_string()))
     }
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {

@@ -8,7 +8,7 @@ use super::{ConnectionId, Entity, Hub, Output};
 use crate::error::Refusal;
 use crate::event::{Event, Source};
 use crate::identity::Identity;
-use crate::message::{DeviceBound, TELEMETRY_BYTES_MAX, TelemetryProperties};
+use crate::message::{DeviceBound, TelemetryProperties};
 use crate::registry::not_found;
 use crate::time::Time;
 use crate::wire::mqtt::{Packet, PacketId, Publish, Qos, Will};
@@ -18,7 +18,7 @@ use crate::wire::topic::{DeviceTopic, Filter, HubTopic, Properties};
 const FAULT_SECONDS_MAX: u64 = 3600;
 
 impl Hub {
-    /// Takes a telemetry message in; `false` when it is too large.
+    /// Takes a telemetry message in.
     pub(super) fn take_telemetry(
         &mut self,
         now: Time,
@@ -27,10 +27,7 @@ impl Hub {
         properties: Properties,
         publish: &Publish,
         outputs: &mut Vec<Output>,
-    ) -> bool {
-        if publish.payload.len() > TELEMETRY_BYTES_MAX {
-            return false;
-        }
+    ) {
         let mut properties = TelemetryProperties::new(properties);
         for (name, set) in [("mqtt-retain", publish.retain), ("mqtt-dup", publish.dup)] {
             if set {
@@ -41,7 +38,6 @@ impl Hub {
             self.obey_fault_command(now, id, identity, &properties);
         }
         outputs.push(telemetry(now, identity, properties, publish.payload.clone()));
-        true
     }
 
     /// Emits the will of a connection that broke (HUB-CONN-025).

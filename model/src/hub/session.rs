@@ -6,6 +6,7 @@ use super::method::MethodAnswer;
 use super::{Connection, ConnectionId, Entity, Hub, Output};
 use crate::auth::{Certificate, Permission, SasError, SasToken, same_host};
 use crate::identity::Identity;
+use crate::message::TELEMETRY_BYTES_MAX;
 use crate::session::Session;
 use crate::time::Time;
 use crate::wire::mqtt::{
@@ -246,7 +247,10 @@ impl Hub {
         else {
             return self.close(now, id, outputs);
         };
-        if matches!(&topic, DeviceTopic::Telemetry { identity, .. } if identity != peer) {
+        let too_large = publish.payload.len() > TELEMETRY_BYTES_MAX;
+        // Nothing that is refused is acknowledged before.
+        if matches!(&topic, DeviceTopic::Telemetry { identity, .. } if identity != peer || too_large)
+        {
             return self.close(now, id, outputs);
         }
         if let Some(packet_id) = publish.delivery.id() {
@@ -257,9 +261,7 @@ impl Hub {
         }
         match topic {
             DeviceTopic::Telemetry { properties, .. } => {
-                if !self.take_telemetry(now, id, peer, properties, publish, outputs) {
-                    self.close(now, id, outputs);
-                }
+                self.take_telemetry(now, id, peer, properties, publish, outputs);
             }
             DeviceTopic::MethodResponse { status, rid } => {
                 let answer = MethodAnswer { rid: &rid, status, body: &publish.payload };
