@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen};
+use twinspec_harness::operator::Request;
 use twinspec_harness::trace::Recorder;
+use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::{Connect, Packet};
 
 use crate::bench::IfMatch;
@@ -23,8 +26,29 @@ const WAIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// A sentence that says which endpoint is unusable and why.
 pub async fn check(target: &Target) -> Result<(), String> {
+    set_clock(target).await?;
     let (service, device) = tokio::join!(check_service(target), check_device(target));
     service.and(device)
+}
+
+/// Reads the hub's clock through the control interface: an earlier run may have moved it, and tokens
+/// must be valid by it.
+async fn set_clock(target: &Target) -> Result<(), String> {
+    let Some(control) = &target.control else { return Ok(()) };
+    let request = Request {
+        method: Method::GET,
+        target: "/clock".to_owned(),
+        authorization: None,
+        headers: Vec::new(),
+        body: Bytes::new(),
+    };
+    let answer = control.call(&request, WAIT, &Recorder::new(false)).await;
+    let answer = answer.map_err(|error| format!("no usable control interface: {error}"))?;
+    let body = answer.json();
+    let now = body.get("now").and_then(Value::as_str).and_then(Time::parse);
+    let now = now.ok_or_else(|| format!("the control interface tells no time: {answer}"))?;
+    target.clock.advance(now.since(target.clock.now()));
+    Ok(())
 }
 
 async fn check_service(target: &Target) -> Result<(), String> {

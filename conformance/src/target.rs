@@ -45,6 +45,8 @@ pub struct Target {
     pub keep_secrets: bool,
     /// Whether nobody else uses the hub meanwhile.
     pub dedicated: bool,
+    /// The hub's clock, as far as it was moved through the control interface.
+    pub clock: Clock,
     /// The control interface.
     pub control: Option<Operator>,
     /// Signs device certificates that the hub trusts.
@@ -245,6 +247,7 @@ impl Target {
             patience: 1.0,
             keep_secrets: false,
             dedicated: false,
+            clock: Clock::default(),
             control: None,
             device_authority: None,
             prefix,
@@ -278,14 +281,14 @@ impl Target {
             Holder::Policy(name) => name.as_str(),
             Holder::Identity(_) => return None,
         };
-        auth::sign(&self.credentials.key, &self.credentials.host, in_an_hour(), Some(policy))
+        auth::sign(&self.credentials.key, &self.credentials.host, in_an_hour(&self.clock), Some(policy))
     }
 }
 
-/// When tokens end that are to be valid throughout a case.
+/// When tokens end that are to be valid throughout a case, by the hub's clock.
 #[must_use]
-pub fn in_an_hour() -> Time {
-    Clock::default().now().after(Duration::from_secs(3600))
+pub fn in_an_hour(clock: &Clock) -> Time {
+    clock.now().after(Duration::from_secs(3600))
 }
 
 fn seed() -> [u8; 32] {

@@ -25,7 +25,9 @@ impl Bench {
     pub async fn advance(&mut self, by: Duration) -> Checked {
         let milliseconds = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let body = json!({ "milliseconds": milliseconds });
-        self.control(Method::POST, "/clock/advance", Some(&body)).await.map(drop)
+        self.control(Method::POST, "/clock/advance", Some(&body)).await?;
+        self.target.clock.advance(by);
+        Ok(())
     }
 
     /// What time the hub believes it is; without a control interface, what this machine believes.

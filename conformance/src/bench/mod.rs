@@ -17,13 +17,14 @@ use serde_json::{Map, Value, json};
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
+use twinspec_model::time::Time;
 
 pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
 pub use service::IfMatch;
 pub(crate) use service::request as service_request;
 
 use crate::ambiguity;
-use crate::target::Target;
+use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop};
 
 /// How long an answer may take.
@@ -249,6 +250,12 @@ impl Bench {
     /// A short pause before another look at something that is not there yet.
     pub async fn look_again(&self) {
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+
+    /// When a token ends that is to be valid throughout the case.
+    #[must_use]
+    pub fn in_an_hour(&self) -> Time {
+        in_an_hour(&self.target.clock)
     }
 
     /// Whether the target is the reference hub in this process.

@@ -116,7 +116,7 @@ impl Bench {
         let host = &self.target.credentials.host;
         let resource =
             if resource.is_empty() { host.clone() } else { format!("{host}/{resource}") };
-        auth::sign(&key, &resource, in_an_hour(), Some(name))
+        auth::sign(&key, &resource, in_an_hour(&self.target.clock), Some(name))
             .ok_or_else(|| Stop::Unsupported(format!("the key of the policy {name} is no base64")))
     }
 

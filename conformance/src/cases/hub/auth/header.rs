@@ -5,7 +5,7 @@ use serde_json::json;
 use twinspec_harness::operator::Answer;
 
 use super::token::{
-    demand_post, demand_read, demand_status, flipped, in_seconds, ordered, registry_path,
+    demand_post, demand_read, demand_status, flipped, ordered, registry_path,
     run_token, telemetry_path, token, twin_path,
 };
 use crate::bench::{Bench, IfMatch};
@@ -104,7 +104,7 @@ async fn missing_on_writes(bench: &mut Bench) -> Checked {
 async fn missing_on_https(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let (path, body) = (telemetry_path(&device.identity), json!({ "fan": 1 }));
-    let own = token(bench, &device.identity, &device.key, in_seconds(3600));
+    let own = token(bench, &device.identity, &device.key, bench.in_an_hour());
     let call = (Method::POST, path.as_str(), Some(&body));
     demand_post(bench, &own, &path, &body).await?;
     demand_status(bench, "HUB-AUTH-024", None, call, 401).await

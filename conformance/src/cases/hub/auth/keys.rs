@@ -3,7 +3,7 @@
 use serde_json::Value;
 use twinspec_model::identity::Identity;
 
-use super::token::{accepted, in_seconds, login, refused, registered, token};
+use super::token::{accepted, login, refused, registered, token};
 use crate::bench::Bench;
 use crate::body;
 use crate::case::Case;
@@ -87,7 +87,7 @@ async fn opens(
     let entity = registered(bench, identity).await?;
     let key = entity.pointer(&format!("/authentication/symmetricKey/{name}"));
     let key = key.and_then(Value::as_str).unwrap_or_default();
-    let token = token(bench, identity, key, in_seconds(3600));
+    let token = token(bench, identity, key, bench.in_an_hour());
     let login = login(bench, identity, token);
     accepted(bench, requirement, &format!("the {name}"), &login).await.map(drop)
 }
@@ -111,10 +111,10 @@ async fn demand_separate(
     (owner, key): (&Identity, &str),
     other: &Identity,
 ) -> Checked {
-    let own = token(bench, owner, key, in_seconds(3600));
+    let own = token(bench, owner, key, bench.in_an_hour());
     let own_login = login(bench, owner, own.clone());
     accepted(bench, "HUB-AUTH-014", "the owner of the key", &own_login).await?;
-    let foreign = token(bench, other, key, in_seconds(3600));
+    let foreign = token(bench, other, key, bench.in_an_hour());
     for (what, token) in [("a token for the owner", own), ("a token for the other", foreign)] {
         let login = login(bench, other, token);
         refused(bench, "HUB-AUTH-014", &format!("{what}, with the key of {owner}"), &login).await?;

@@ -2,7 +2,7 @@
 
 use twinspec_model::identity::Identity;
 
-use super::token::{accepted, in_seconds, login, refused, register, token};
+use super::token::{accepted, login, refused, register, token};
 use crate::bench::Bench;
 use crate::body;
 use crate::case::{Case, Need};
@@ -49,16 +49,16 @@ pub(super) const CASES: &[Case] = &[
 
 async fn other_device(bench: &mut Bench) -> Checked {
     let (owner, other) = (bench.device().await?, bench.device().await?);
-    let token = token(bench, &owner.identity, &owner.key, in_seconds(3600));
+    let token = token(bench, &owner.identity, &owner.key, bench.in_an_hour());
     demand_one_only(bench, "HUB-AUTH-001", &token, [&owner.identity, &other.identity]).await
 }
 
 async fn other_device_named(bench: &mut Bench) -> Checked {
     let (owner, other) = (bench.device().await?, bench.device().await?);
-    let own = token(bench, &owner.identity, &owner.key, in_seconds(3600));
+    let own = token(bench, &owner.identity, &owner.key, bench.in_an_hour());
     let own = login(bench, &owner.identity, own);
     accepted(bench, "HUB-AUTH-001", "a token that names the device", &own).await?;
-    let foreign = token(bench, &other.identity, &owner.key, in_seconds(3600));
+    let foreign = token(bench, &other.identity, &owner.key, bench.in_an_hour());
     let foreign = login(bench, &owner.identity, foreign);
     refused(bench, "HUB-AUTH-008", "a token that names another device", &foreign).await
 }

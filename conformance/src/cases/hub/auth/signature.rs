@@ -7,7 +7,7 @@ use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::token::{
-    accepted, demand_post, demand_read, demand_status, flipped, in_seconds, login, ordered,
+    accepted, demand_post, demand_read, demand_status, flipped, login, ordered,
     refused, registry_path, run_token, telemetry_path, token,
 };
 use crate::bench::Bench;
@@ -80,7 +80,7 @@ const OTHER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 async fn field_order(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let token = token(bench, &device.identity, &device.key, in_seconds(3600));
+    let token = token(bench, &device.identity, &device.key, bench.in_an_hour());
     for order in [["sr", "sig", "se"], ["sig", "se", "sr"], ["se", "sr", "sig"]] {
         let login = login(bench, &device.identity, ordered(&token, &order));
         accepted(bench, "HUB-AUTH-003", &format!("the order {order:?}"), &login).await?;
@@ -112,7 +112,7 @@ fn escaped_both_ways(bench: &Bench, identity: &Identity) -> [String; 2] {
 
 /// A token that shows the resource as `shown` and is signed over it as `signed`.
 fn signed_over(signed: &str, shown: &str, key: &str) -> String {
-    let end = in_seconds(3600).unix_seconds();
+    let end = bench.in_an_hour().unix_seconds();
     let signature = auth::signature(key, &format!("{signed}\n{end}")).unwrap_or_default();
     let signature = percent::encode(&signature);
     format!("SharedAccessSignature sr={shown}&sig={signature}&se={end}")
@@ -144,7 +144,7 @@ async fn escape_rewritten(bench: &mut Bench) -> Checked {
 
 async fn wrong_signature(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let good = token(bench, &device.identity, &device.key, in_seconds(3600));
+    let good = token(bench, &device.identity, &device.key, bench.in_an_hour());
     let wrong = login(bench, &device.identity, flipped(&good));
     let good = login(bench, &device.identity, good);
     accepted(bench, "HUB-AUTH-001", "the right signature", &good).await?;
@@ -155,7 +155,7 @@ async fn wrong_key(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let good = bench.login(&device);
     accepted(bench, "HUB-AUTH-001", "the right key", &good).await?;
-    let token = token(bench, &device.identity, OTHER_KEY, in_seconds(3600));
+    let token = token(bench, &device.identity, OTHER_KEY, bench.in_an_hour());
     let wrong = login(bench, &device.identity, token);
     refused(bench, "HUB-AUTH-005", "a key that is not registered", &wrong).await
 }
@@ -171,7 +171,7 @@ async fn wrong_signature_service(bench: &mut Bench) -> Checked {
 
 async fn wrong_signature_https(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let token = token(bench, &device.identity, &device.key, in_seconds(3600));
+    let token = token(bench, &device.identity, &device.key, bench.in_an_hour());
     let (path, body) = (telemetry_path(&device.identity), json!({ "fan": 1 }));
     let call = (Method::POST, path.as_str(), Some(&body));
     demand_post(bench, &token, &path, &body).await?;

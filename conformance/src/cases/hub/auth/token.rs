@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use twinspec_harness::clock::Clock;
 use twinspec_model::auth;
 use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
@@ -16,11 +15,6 @@ use crate::verdict::{Checked, Stop};
 
 /// What every token starts with.
 const PREFIX: &str = "SharedAccessSignature ";
-
-/// The end of a token made now that lives for `seconds`.
-pub(super) fn in_seconds(seconds: u64) -> Time {
-    Clock::default().now().after(Duration::from_secs(seconds))
-}
 
 /// The ends of two tokens by the hub's clock: one that ends in an hour, and one that ended
 /// `seconds` ago.

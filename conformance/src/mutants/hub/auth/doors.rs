@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
+use twinspec_harness::clock::Clock;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::auth::{self, Certificate};
 use twinspec_model::hub::{Input, Output};
@@ -54,7 +55,7 @@ pub(super) fn letting_in(is_let_in: fn(&Attempt) -> bool) -> Box<dyn Overlay> {
             {
                 let attempt = Attempt::new(keyring, connect);
                 if is_let_in(&attempt) {
-                    connect.password = Some(attempt.good_token(in_an_hour()));
+                    connect.password = Some(attempt.good_token(in_an_hour(&Clock::default())));
                 }
             }
             vec![input]
@@ -165,7 +166,7 @@ impl Verdict {
     pub(super) fn own(keyring: &Keyring, path: &str) -> Self {
         let device = path.trim_start_matches("/devices/").split('/').next().unwrap_or_default();
         let key = keyring.entry(device).primary_key;
-        let token = auth::sign(&key, &format!("{HOST}/devices/{device}"), in_an_hour(), None);
+        let token = auth::sign(&key, &format!("{HOST}/devices/{device}"), in_an_hour(&Clock::default()), None);
         let header = token.and_then(|token| HeaderValue::from_str(&token).ok());
         header.map_or(Self::AsItIs, Self::LetIn)
     }
