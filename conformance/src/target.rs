@@ -281,7 +281,12 @@ impl Target {
             Holder::Policy(name) => name.as_str(),
             Holder::Identity(_) => return None,
         };
-        auth::sign(&self.credentials.key, &self.credentials.host, in_an_hour(&self.clock), Some(policy))
+        auth::sign(
+            &self.credentials.key,
+            &self.credentials.host,
+            in_an_hour(&self.clock),
+            Some(policy),
+        )
     }
 }
 

@@ -140,7 +140,8 @@ impl Bench {
     pub fn login(&self, who: &Registered) -> Login {
         let host = self.target.credentials.host.clone();
         let resource = format!("{host}/{}", who.identity.resource_path());
-        let token = auth::sign(&who.key, &resource, in_an_hour(&self.target.clock), None).unwrap_or_default();
+        let token = auth::sign(&who.key, &resource, in_an_hour(&self.target.clock), None)
+            .unwrap_or_default();
         let user_name = UserName {
             host,
             identity: who.identity.clone(),

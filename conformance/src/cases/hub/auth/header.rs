@@ -5,8 +5,8 @@ use serde_json::json;
 use twinspec_harness::operator::Answer;
 
 use super::token::{
-    demand_post, demand_read, demand_status, flipped, ordered, registry_path,
-    run_token, telemetry_path, token, twin_path,
+    demand_post, demand_read, demand_status, flipped, ordered, registry_path, run_token,
+    telemetry_path, token, twin_path,
 };
 use crate::bench::{Bench, IfMatch};
 use crate::body;

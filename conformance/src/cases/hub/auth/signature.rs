@@ -7,8 +7,8 @@ use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::token::{
-    accepted, demand_post, demand_read, demand_status, flipped, login, ordered,
-    refused, registry_path, run_token, telemetry_path, token,
+    accepted, demand_post, demand_read, demand_status, flipped, login, ordered, refused,
+    registry_path, run_token, telemetry_path, token,
 };
 use crate::bench::Bench;
 use crate::body;
@@ -111,7 +111,7 @@ fn escaped_both_ways(bench: &Bench, identity: &Identity) -> [String; 2] {
 }
 
 /// A token that shows the resource as `shown` and is signed over it as `signed`.
-fn signed_over(signed: &str, shown: &str, key: &str) -> String {
+fn signed_over(bench: &Bench, signed: &str, shown: &str, key: &str) -> String {
     let end = bench.in_an_hour().unix_seconds();
     let signature = auth::signature(key, &format!("{signed}\n{end}")).unwrap_or_default();
     let signature = percent::encode(&signature);
@@ -121,7 +121,7 @@ fn signed_over(signed: &str, shown: &str, key: &str) -> String {
 async fn escape_case(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     for resource in escaped_both_ways(bench, &device.identity) {
-        let token = signed_over(&resource, &resource, &device.key);
+        let token = signed_over(bench, &resource, &resource, &device.key);
         let login = login(bench, &device.identity, token);
         accepted(bench, "HUB-AUTH-004", &resource, &login).await?;
     }
@@ -131,7 +131,7 @@ async fn escape_case(bench: &mut Bench) -> Checked {
 async fn escape_rewritten(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let [upper, lower] = escaped_both_ways(bench, &device.identity);
-    let token = signed_over(&lower, &lower, &device.key);
+    let token = signed_over(bench, &lower, &lower, &device.key);
     let as_signed = login(bench, &device.identity, token);
     accepted(bench, "HUB-AUTH-004", "escapes as they were signed", &as_signed).await?;
     for (signed, shown) in [(&upper, &lower), (&lower, &upper)] {

@@ -166,7 +166,12 @@ impl Verdict {
     pub(super) fn own(keyring: &Keyring, path: &str) -> Self {
         let device = path.trim_start_matches("/devices/").split('/').next().unwrap_or_default();
         let key = keyring.entry(device).primary_key;
-        let token = auth::sign(&key, &format!("{HOST}/devices/{device}"), in_an_hour(&Clock::default()), None);
+        let token = auth::sign(
+            &key,
+            &format!("{HOST}/devices/{device}"),
+            in_an_hour(&Clock::default()),
+            None,
+        );
         let header = token.and_then(|token| HeaderValue::from_str(&token).ok());
         header.map_or(Self::AsItIs, Self::LetIn)
     }
