@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen, WebSocket};
+use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_model::auth;
 use twinspec_model::wire::mqtt::{
@@ -234,6 +235,16 @@ impl Bench {
         Ok(self.connection(device))
     }
 
+    /// Opens a transport without TLS to another port of the device-facing host; `None` when nothing
+    /// listens there.
+    pub async fn open_clear(&mut self, name: &str, port: u16) -> Option<Connection> {
+        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
+        let host = self.target.mqtt.host.clone();
+        let endpoint = Endpoint { scheme: Scheme::Mqtt, host, port };
+        let device = Device::open(name, &endpoint, &self.target.trust, wait, recorder).await;
+        device.ok().map(|device| self.connection(device))
+    }
+
     /// Asks the back-end endpoint for a WebSocket at `path`, offering `protocol`.
     ///
     /// # Errors
@@ -282,6 +293,24 @@ impl Connection {
     pub async fn publish(&mut self, topic: &str, payload: &str) -> Checked {
         let publish = Publish::at_most_once(topic, payload.to_owned());
         self.send(&Packet::Publish(publish)).await
+    }
+
+    /// Publishes at QoS 1 and waits until the hub has acknowledged it.
+    ///
+    /// # Errors
+    /// Blames `requirement` when it does not.
+    pub async fn publish_acknowledged(
+        &mut self,
+        requirement: &'static str,
+        topic: &str,
+        payload: &str,
+    ) -> Checked {
+        let id = self.new_id();
+        let publish = Publish::at_least_once(id, topic, payload.to_owned());
+        self.send(&Packet::Publish(publish)).await?;
+        let acknowledged = self.pick(|packet| (*packet == Packet::PubAck(id)).then_some(()));
+        let allowed = format!("PUBACK {id} for {topic}");
+        acknowledged.await.map_err(|absent| absent.stop(requirement, &allowed))
     }
 
     /// Subscribes and waits for the grant.
