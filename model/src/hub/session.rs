@@ -221,6 +221,9 @@ impl Hub {
             granted.push(Some(session.subscribe(filter, *qos)));
         }
         outputs.push(Output::Send(id, Packet::SubAck(SubAck { id: subscribe.id, granted })));
+        if let Some(entity) = self.entities.get_mut(peer) {
+            entity.deliver(now, outputs);
+        }
     }
 
     fn session(&mut self, peer: &Identity) -> Option<&mut Session> {
