@@ -487,6 +487,12 @@ impl Connection {
         self.pick(pick).await.map_err(|absent| absent.stop(requirement, allowed))
     }
 
+    /// Whether a packet that `wanted` takes has come and nobody has asked for it yet.
+    #[must_use]
+    pub fn received(&self, wanted: impl FnMut(&Packet) -> bool) -> bool {
+        self.backlog.iter().any(wanted)
+    }
+
     /// Waits until the hub closes the connection and returns what it sent before.
     ///
     /// # Errors
