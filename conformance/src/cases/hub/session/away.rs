@@ -47,8 +47,7 @@ async fn cut_not_notified(bench: &mut Bench) -> Checked {
     let mut connection = notified_once(bench, &device).await?;
     connection.subscribe(&Filter::Desired, Qos::AtLeastOnce).await?;
     connection.cut().await;
-    let shows = |twin: &Value| twin.get("connectionState") == Some(&json!("Disconnected"));
-    bench.watch_twin(&device.identity, shows).await?;
+    noticed(bench, &device).await?;
     demand_nothing_queued(bench, &device).await
 }
 
@@ -57,6 +56,12 @@ async fn away_not_notified_module(bench: &mut Bench) -> Checked {
     let module = bench.module(&device, "vision").await?;
     notified_once(bench, &module).await?.disconnect().await?;
     demand_nothing_queued(bench, &module).await
+}
+
+/// Waits until the hub has noticed that a connection is gone, as far as back ends are told.
+pub(super) async fn noticed(bench: &mut Bench, who: &Registered) -> Checked {
+    let shows = |twin: &Value| twin.get("connectionState") == Some(&json!("Disconnected"));
+    bench.watch_twin(&who.identity, shows).await.map(drop)
 }
 
 async fn notified_once(bench: &mut Bench, who: &Registered) -> Checked<Connection> {

@@ -3,6 +3,7 @@
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos};
 use twinspec_model::wire::topic::Filter;
 
+use super::away::noticed;
 use crate::bench::{Bench, Connection, Registered};
 use crate::body;
 use crate::case::{Case, Need};
@@ -130,6 +131,7 @@ async fn after_cut(bench: &mut Bench) -> Checked {
     let filter = Filter::DeviceBound { device: device.identity.device.clone() };
     connection.subscribe(&filter, Qos::AtLeastOnce).await?;
     connection.cut().await;
+    noticed(bench, &device).await?;
     demand_arrives_later(bench, &device).await
 }
 
