@@ -114,10 +114,10 @@ fn idle_unlimited() -> Box<dyn Overlay> {
         Patient::default(),
         |patient, input| {
             match &input {
-                Input::Packet(id, Packet::Connect(connect)) => {
-                    if connect.keep_alive > LARGEST_USEFUL {
-                        patient.clients.insert(*id);
-                    }
+                Input::Packet(id, Packet::Connect(connect))
+                    if connect.keep_alive > LARGEST_USEFUL =>
+                {
+                    patient.clients.insert(*id);
                 }
                 Input::Closed(id) => drop(patient.clients.remove(id)),
                 Input::Tick => {
