@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen, WebSocket};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
-use twinspec_harness::tls::ClientCertificate;
+use twinspec_harness::tls::{ClientCertificate, RsaSuite};
 use twinspec_model::auth;
 use twinspec_model::wire::mqtt::{
     ConnAck, Connect, ConnectCode, Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe,
@@ -233,6 +234,22 @@ impl Bench {
             Stop::Inconclusive(format!("cannot connect to {}: {error}", target.mqtt))
         })?;
         Ok(self.connection(device))
+    }
+
+    /// Opens a transport with a client that offers TLS 1.2 and one suite only; otherwise, why not.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when TLS cannot be set up.
+    pub async fn open_with_suite(
+        &mut self,
+        name: &str,
+        suite: RsaSuite,
+    ) -> Checked<Result<Connection, io::Error>> {
+        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
+        let trust = self.target.trust.with_suite(suite);
+        let trust = trust.map_err(|error| Stop::Harness(error.to_string()))?;
+        let device = Device::open(name, &self.target.mqtt, &trust, wait, recorder).await;
+        Ok(device.map(|device| self.connection(device)))
     }
 
     /// Opens a transport without TLS to another port of the device-facing host; `None` when nothing

@@ -89,7 +89,8 @@ impl ReferenceHub {
         clock: Clock,
     ) -> io::Result<Self> {
         let authorities = listen.device_authorities.as_deref();
-        let authority = Arc::new(Authority::new(&config.hostname, authorities)?);
+        let authority =
+            Arc::new(Authority::new(&config.hostname, authorities, overlay.server_keys())?);
         let shared = Arc::new(Shared::new(Hub::new(config), overlay, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));

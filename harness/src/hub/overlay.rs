@@ -6,6 +6,8 @@ use http::Uri;
 use http::response::Parts;
 use twinspec_model::hub::{Input, Output};
 
+use crate::tls::ServerKeys;
+
 /// Something that stands between the sockets and the model.
 pub trait Overlay: Send {
     /// What the model is given in place of `input`.
@@ -20,6 +22,11 @@ pub trait Overlay: Send {
 
     /// May change how a WebSocket upgrade at `uri` is answered.
     fn upgrade(&mut self, _uri: &Uri, _answer: &mut Parts) {}
+
+    /// Which keys the hub has for its own certificate.
+    fn server_keys(&self) -> ServerKeys {
+        ServerKeys::EcdsaAndRsa
+    }
 
     /// Whether listeners with TLS serve clients in clear text too.
     fn takes_clear_text(&self) -> bool {

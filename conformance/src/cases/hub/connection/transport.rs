@@ -1,7 +1,8 @@
-//! Where MQTT is spoken: TLS, WebSocket, and nowhere in clear text (HUB-CONN-001 to -005).
+//! Where MQTT is spoken: TLS, WebSocket, and nowhere in clear text (HUB-CONN-001 to -006).
 
 use tokio::time::Instant;
 use twinspec_harness::device::Seen;
+use twinspec_harness::tls::RsaSuite;
 use twinspec_model::wire::mqtt::{Connect, ConnectCode, Packet, Qos};
 use twinspec_model::wire::topic::Filter;
 
@@ -53,6 +54,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-CONN-005"],
         needs: &[Need::Tls],
         run: body!(no_clear_text),
+    },
+    Case {
+        id: "connection-tls-1-2-aes-128",
+        title: "A client limited to TLS 1.2 and ECDHE-RSA-AES128-GCM-SHA256 is served",
+        requirements: &["HUB-CONN-006"],
+        needs: &[Need::Tls],
+        run: |bench| Box::pin(tls_1_2(bench, RsaSuite::Aes128Gcm)),
+    },
+    Case {
+        id: "connection-tls-1-2-aes-256",
+        title: "A client limited to TLS 1.2 and ECDHE-RSA-AES256-GCM-SHA384 is served",
+        requirements: &["HUB-CONN-006"],
+        needs: &[Need::Tls],
+        run: |bench| Box::pin(tls_1_2(bench, RsaSuite::Aes256Gcm)),
     },
 ];
 
@@ -169,4 +184,26 @@ async fn answers_in_clear_text(bench: &mut Bench, port: u16, connect: &Connect) 
             Some(Seen::Malformed(_) | Seen::Closed) | None => return Ok(false),
         }
     }
+}
+
+async fn tls_1_2(bench: &mut Bench, suite: RsaSuite) -> Checked {
+    let device = bench.device().await?;
+    bench.connect(&device).await?.disconnect().await?;
+    let mut connection = match bench.open_with_suite("limited", suite).await? {
+        Ok(connection) => connection,
+        Err(error) => {
+            let seen = format!("a handshake that fails: {error}");
+            bench.demand("HUB-CONN-006", false, format!("a handshake with {suite:?}"), seen);
+            return Ok(());
+        }
+    };
+    let login = bench.login(&device);
+    connection.send(&Packet::Connect(Box::new(login.connect))).await?;
+    let code = connection.expect("HUB-CONN-006", "a CONNACK", |packet| match packet {
+        Packet::ConnAck(answer) => Some(answer.code),
+        _ => None,
+    });
+    let code = code.await?;
+    bench.equal("HUB-CONN-006", "CONNACK", 0, code.number());
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Defects of TLS and WebSocket (HUB-CONN-001 to -005).
+//! Defects of TLS and WebSocket (HUB-CONN-001 to -006).
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::response::Parts;
 use http::{HeaderValue, StatusCode, Uri};
 use twinspec_harness::hub::Overlay;
+use twinspec_harness::tls::ServerKeys;
 use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::mqtt::Packet;
 
@@ -74,7 +75,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         requirements: &["HUB-CONN-005"],
         overlay: || Box::new(ClearText),
     },
+    Mutant {
+        id: "connection-ecdsa-alone",
+        title: "The hub has no RSA certificate for clients that offer RSA suites alone",
+        requirements: &["HUB-CONN-006"],
+        overlay: || Box::new(EcdsaAlone),
+    },
 ];
+
+struct EcdsaAlone;
+
+impl Overlay for EcdsaAlone {
+    fn server_keys(&self) -> ServerKeys {
+        ServerKeys::EcdsaAlone
+    }
+}
 
 struct ClearText;
 
