@@ -1,8 +1,9 @@
 //! TLS on both sides: the hub's own certificate authority, and what clients trust.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rcgen::DistinguishedName as DistinguishedSubject;
 use rcgen::{
@@ -10,6 +11,9 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use ring::digest;
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::EncodePrivateKey;
+use rsa::rand_core::OsRng;
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring as ring_provider, verify_tls12_signature, verify_tls13_signature,
@@ -18,11 +22,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime,
 };
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme,
+    self, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use twinspec_model::auth::Certificate;
 
@@ -42,11 +47,16 @@ pub struct Authority {
 
 impl Authority {
     /// Makes an authority and a server certificate for `hostname`, `localhost` and the loopback
-    /// addresses. Certificates of the authorities in `device_authorities` (PEM) are trusted.
+    /// addresses, with `keys`. Certificates of the authorities in `device_authorities` (PEM) are
+    /// trusted.
     ///
     /// # Errors
     /// When `hostname` is no DNS name or `device_authorities` is no PEM.
-    pub fn new(hostname: &str, device_authorities: Option<&str>) -> io::Result<Self> {
+    pub fn new(
+        hostname: &str,
+        device_authorities: Option<&str>,
+        keys: ServerKeys,
+    ) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -59,17 +69,14 @@ impl Authority {
         let mut server = CertificateParams::new(names).map_err(io::Error::other)?;
         server.distinguished_name.push(DnType::CommonName, hostname);
         server.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate().map_err(io::Error::other)?;
-        let certificate = server.signed_by(&key, &issuer).map_err(io::Error::other)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
+        let signer = Signer { server, issuer, ca: ca_certificate.der().clone() };
+        let ecdsa = signer.sign(&KeyPair::generate().map_err(io::Error::other)?)?;
+        let certificates = Certificates { signer, keys, ecdsa, rsa: OnceLock::new() };
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                let anyone = Arc::new(AnyClient(provider()));
-                builder.with_client_cert_verifier(anyone).with_single_cert(chain, key)
-            })
-            .map_err(io::Error::other)?;
+            .map_err(io::Error::other)?
+            .with_client_cert_verifier(Arc::new(AnyClient(provider())))
+            .with_cert_resolver(Arc::new(certificates));
         let device_authorities = match device_authorities {
             None => None,
             Some(pem) => Some(client_verifier(pem)?),
@@ -104,6 +111,79 @@ impl Authority {
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
+    }
+}
+
+/// Which keys a hub has for its own certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKeys {
+    /// ECDSA, and RSA for clients that offer nothing else (HUB-CONN-006).
+    EcdsaAndRsa,
+    /// ECDSA, whatever a client offers.
+    EcdsaAlone,
+}
+
+/// Signs the hub's own certificates.
+struct Signer {
+    server: CertificateParams,
+    issuer: Issuer<'static, KeyPair>,
+    ca: CertificateDer<'static>,
+}
+
+impl Signer {
+    fn sign(&self, key: &KeyPair) -> io::Result<Arc<CertifiedKey>> {
+        let leaf = self.server.signed_by(key, &self.issuer).map_err(io::Error::other)?;
+        let chain = vec![leaf.der().clone(), self.ca.clone()];
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let key = provider().key_provider.load_private_key(der).map_err(io::Error::other)?;
+        Ok(Arc::new(CertifiedKey::new(chain, key)))
+    }
+}
+
+/// Chooses the certificate for a client. The RSA key is made for the first client that needs it:
+/// that takes long, and few do.
+struct Certificates {
+    signer: Signer,
+    keys: ServerKeys,
+    ecdsa: Arc<CertifiedKey>,
+    rsa: OnceLock<Option<Arc<CertifiedKey>>>,
+}
+
+/// The suites with which an ECDSA certificate serves.
+const ECDSA_SUITES: &[CipherSuite] = &[
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+const RSA_BITS: usize = 2048;
+
+impl Certificates {
+    fn rsa(&self) -> Option<Arc<CertifiedKey>> {
+        let make = || {
+            let key = RsaPrivateKey::new(&mut OsRng, RSA_BITS).ok()?.to_pkcs8_der().ok()?;
+            self.signer.sign(&KeyPair::try_from(key.as_bytes()).ok()?).ok()
+        };
+        self.rsa.get_or_init(make).clone()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Certificates").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let serves = hello.cipher_suites().iter().any(|suite| ECDSA_SUITES.contains(suite));
+        match self.keys {
+            ServerKeys::EcdsaAndRsa if !serves => self.rsa(),
+            ServerKeys::EcdsaAndRsa | ServerKeys::EcdsaAlone => Some(Arc::clone(&self.ecdsa)),
+        }
     }
 }
 
@@ -243,6 +323,15 @@ fn named(common_name: &str) -> CertificateParams {
     params
 }
 
+/// A suite of TLS 1.2 that needs an RSA certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaSuite {
+    /// `ECDHE-RSA-AES128-GCM-SHA256`.
+    Aes128Gcm,
+    /// `ECDHE-RSA-AES256-GCM-SHA384`.
+    Aes256Gcm,
+}
+
 /// Whom a client trusts.
 #[derive(Clone, Debug)]
 pub struct Trust {
@@ -305,6 +394,25 @@ impl Trust {
             .with_root_certificates(Arc::clone(&self.roots))
             .with_client_auth_cert(certificate.chain.clone(), key)
             .map_err(io::Error::other)?;
+        Ok(Self { roots: Arc::clone(&self.roots), config: Arc::new(config) })
+    }
+
+    /// The same trust for a client that offers TLS 1.2 and one suite only.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn with_suite(&self, suite: RsaSuite) -> io::Result<Self> {
+        let mut provider = ring_provider::default_provider();
+        let wanted = match suite {
+            RsaSuite::Aes128Gcm => CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            RsaSuite::Aes256Gcm => CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        };
+        provider.cipher_suites.retain(|suite| suite.suite() == wanted);
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .map_err(io::Error::other)?
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_no_client_auth();
         Ok(Self { roots: Arc::clone(&self.roots), config: Arc::new(config) })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen, WebSocket};
-use twinspec_harness::tls::ClientCertificate;
+use twinspec_harness::endpoint::{Endpoint, Scheme};
+use twinspec_harness::tls::{ClientCertificate, RsaSuite};
 use twinspec_model::auth;
 use twinspec_model::wire::mqtt::{
     ConnAck, Connect, ConnectCode, Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe,
@@ -235,6 +237,32 @@ impl Bench {
         Ok(self.connection(device))
     }
 
+    /// Opens a transport with a client that offers TLS 1.2 and one suite only; otherwise, why not.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when TLS cannot be set up.
+    pub async fn open_with_suite(
+        &mut self,
+        name: &str,
+        suite: RsaSuite,
+    ) -> Checked<Result<Connection, io::Error>> {
+        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
+        let trust = self.target.trust.with_suite(suite);
+        let trust = trust.map_err(|error| Stop::Harness(error.to_string()))?;
+        let device = Device::open(name, &self.target.mqtt, &trust, wait, recorder).await;
+        Ok(device.map(|device| self.connection(device)))
+    }
+
+    /// Opens a transport without TLS to another port of the device-facing host; `None` when nothing
+    /// listens there.
+    pub async fn open_clear(&mut self, name: &str, port: u16) -> Option<Connection> {
+        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
+        let host = self.target.mqtt.host.clone();
+        let endpoint = Endpoint { scheme: Scheme::Mqtt, host, port };
+        let device = Device::open(name, &endpoint, &self.target.trust, wait, recorder).await;
+        device.ok().map(|device| self.connection(device))
+    }
+
     /// Asks the back-end endpoint for a WebSocket at `path`, offering `protocol`.
     ///
     /// # Errors
@@ -283,6 +311,24 @@ impl Connection {
     pub async fn publish(&mut self, topic: &str, payload: &str) -> Checked {
         let publish = Publish::at_most_once(topic, payload.to_owned());
         self.send(&Packet::Publish(publish)).await
+    }
+
+    /// Publishes at QoS 1 and waits until the hub has acknowledged it.
+    ///
+    /// # Errors
+    /// Blames `requirement` when it does not.
+    pub async fn publish_acknowledged(
+        &mut self,
+        requirement: &'static str,
+        topic: &str,
+        payload: &str,
+    ) -> Checked {
+        let id = self.new_id();
+        let publish = Publish::at_least_once(id, topic, payload.to_owned());
+        self.send(&Packet::Publish(publish)).await?;
+        let acknowledged = self.pick(|packet| (*packet == Packet::PubAck(id)).then_some(()));
+        let allowed = format!("PUBACK {id} for {topic}");
+        acknowledged.await.map_err(|absent| absent.stop(requirement, &allowed))
     }
 
     /// Subscribes and waits for the grant.
@@ -457,6 +503,12 @@ impl Connection {
         pick: impl FnMut(&Packet) -> Option<T>,
     ) -> Checked<T> {
         self.pick(pick).await.map_err(|absent| absent.stop(requirement, allowed))
+    }
+
+    /// Whether a packet that `wanted` takes has come and nobody has asked for it yet.
+    #[must_use]
+    pub fn received(&self, wanted: impl FnMut(&Packet) -> bool) -> bool {
+        self.backlog.iter().any(wanted)
     }
 
     /// Waits until the hub closes the connection and returns what it sent before.

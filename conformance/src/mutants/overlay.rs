@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
 use twinspec_harness::hub::Overlay;
-use twinspec_model::hub::{ConnectionId, Input, Output};
-use twinspec_model::wire::mqtt::{Packet, Publish};
+use twinspec_model::hub::{ConnectionId, ExchangeId, Input, Output};
+use twinspec_model::wire::mqtt::{ConnAck, Connect, ConnectCode, Packet, Publish};
 use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 
 /// An overlay that rewrites every output.
@@ -98,6 +98,62 @@ pub fn on_response(
         }
         other => vec![other],
     })
+}
+
+/// An overlay that edits every CONNECT before the model sees it.
+pub fn on_connect(
+    mut edit: impl FnMut(ConnectionId, &mut Connect) + Send + 'static,
+) -> Box<dyn Overlay> {
+    on_input(move |mut input| {
+        if let Input::Packet(id, Packet::Connect(connect)) = &mut input {
+            edit(*id, connect);
+        }
+        vec![input]
+    })
+}
+
+/// An overlay that answers some packets in the model's place: what `answer` returns is done, and
+/// the model never sees the packet.
+pub fn answering(
+    mut answer: impl FnMut(ConnectionId, &Packet) -> Option<Vec<Output>> + Send + 'static,
+) -> Box<dyn Overlay> {
+    on_both(
+        Vec::new(),
+        move |answers, input| {
+            if let Input::Packet(id, packet) = &input
+                && let Some(outputs) = answer(*id, packet)
+            {
+                *answers = outputs;
+                return vec![nudge()];
+            }
+            vec![input]
+        },
+        |answers, output| if is_nudged(&output) { std::mem::take(answers) } else { vec![output] },
+    )
+}
+
+/// No exchange of the shell has this number.
+const NUDGE: ExchangeId = ExchangeId(u64::MAX);
+
+/// An input that changes nothing and has one output, by which an overlay gets its turn.
+#[must_use]
+pub fn nudge() -> Input {
+    Input::Request(NUDGE, http::Request::new(Bytes::new()))
+}
+
+/// Whether this is the output of [`nudge`].
+#[must_use]
+pub fn is_nudged(output: &Output) -> bool {
+    matches!(output, Output::Respond(NUDGE, _))
+}
+
+/// The connection that this output lets in.
+#[must_use]
+pub fn accepted(output: &Output) -> Option<ConnectionId> {
+    match output {
+        Output::Send(id, Packet::ConnAck(ConnAck { code: ConnectCode::Accepted, .. })) => Some(*id),
+        _ => None,
+    }
 }
 
 /// Edits a JSON body in place; anything else is left alone.

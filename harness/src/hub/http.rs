@@ -36,7 +36,9 @@ pub(super) async fn serve(
         let (certificate, shared) = (certificate.clone(), Arc::clone(&shared));
         async move {
             if websocket::is_upgrade(&request) {
-                return Ok::<_, Infallible>(websocket::upgrade(request, certificate, shared));
+                let uri = request.uri().clone();
+                let answer = websocket::upgrade(request, certificate, Arc::clone(&shared));
+                return Ok::<_, Infallible>(shared.upgraded(&uri, answer));
             }
             Ok(answer(request, shared).await)
         }

@@ -89,7 +89,8 @@ impl ReferenceHub {
         clock: Clock,
     ) -> io::Result<Self> {
         let authorities = listen.device_authorities.as_deref();
-        let authority = Arc::new(Authority::new(&config.hostname, authorities)?);
+        let authority =
+            Arc::new(Authority::new(&config.hostname, authorities, overlay.server_keys())?);
         let shared = Arc::new(Shared::new(Hub::new(config), overlay, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::clone(&shared)));
@@ -205,7 +206,8 @@ async fn serve(
 ) {
     let _latency_only_if_this_fails = tcp.set_nodelay(true);
     let mut certificate = None;
-    let stream: Box<dyn Stream> = match authority {
+    let in_clear = shared.takes_clear_text() && !begins_handshake(&tcp).await;
+    let stream: Box<dyn Stream> = match authority.filter(|_| !in_clear) {
         None => Box::new(tcp),
         Some(authority) => {
             let acceptor = TlsAcceptor::from(authority.server_config());
@@ -223,6 +225,13 @@ async fn serve(
         Service::Http => http::serve(stream, certificate, shared).await,
         Service::Control => control::serve(stream, shared).await,
     }
+}
+
+/// Whether the first byte that a client sends is that of a TLS handshake.
+async fn begins_handshake(tcp: &TcpStream) -> bool {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    tcp.peek(&mut first).await.is_ok() && first == [HANDSHAKE]
 }
 
 /// Gives the model its ticks: at the next deadline, or earlier when a nearer one appears.

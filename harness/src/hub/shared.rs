@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Uri;
 use tokio::sync::{Notify, oneshot};
 use twinspec_model::auth::Certificate;
 use twinspec_model::error::Refusal;
@@ -93,6 +94,18 @@ impl Shared {
         if next.is_some_and(|next| state.awaited.is_none_or(|awaited| next < awaited)) {
             self.nearer_deadline.notify_one();
         }
+    }
+
+    /// Lets the overlay change how a WebSocket upgrade is answered.
+    pub(super) fn upgraded<B>(&self, uri: &Uri, answer: http::Response<B>) -> http::Response<B> {
+        let (mut head, body) = answer.into_parts();
+        lock(&self.state).overlay.upgrade(uri, &mut head);
+        http::Response::from_parts(head, body)
+    }
+
+    /// Whether listeners with TLS serve clients in clear text too.
+    pub(super) fn takes_clear_text(&self) -> bool {
+        lock(&self.state).overlay.takes_clear_text()
     }
 
     pub(super) fn open_link(&self, certificate: Option<Certificate>) -> (ConnectionId, Arc<Link>) {

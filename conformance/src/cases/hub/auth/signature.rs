@@ -135,7 +135,8 @@ async fn escape_rewritten(bench: &mut Bench) -> Checked {
     let as_signed = login(bench, &device.identity, token);
     accepted(bench, "HUB-AUTH-004", "escapes as they were signed", &as_signed).await?;
     for (signed, shown) in [(&upper, &lower), (&lower, &upper)] {
-        let rewritten = login(bench, &device.identity, signed_over(signed, shown, &device.key));
+        let rewritten =
+            login(bench, &device.identity, signed_over(bench, signed, shown, &device.key));
         let what = format!("{shown}, signed as {signed}");
         refused(bench, "HUB-AUTH-004", &what, &rewritten).await?;
     }

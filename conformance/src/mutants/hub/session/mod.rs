@@ -1,6 +1,13 @@
 //! Defects of sessions and subscriptions.
 
+mod delivery;
+mod foreign;
+mod forgetting;
+mod grant;
+mod publish;
+
 use crate::mutants::Mutant;
 
 /// All of the subject.
-pub(super) const MUTANTS: &[&[Mutant]] = &[];
+pub(super) const MUTANTS: &[&[Mutant]] =
+    &[grant::MUTANTS, publish::MUTANTS, delivery::MUTANTS, forgetting::MUTANTS, foreign::MUTANTS];
