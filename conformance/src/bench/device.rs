@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen, WebSocket};
-use twinspec_harness::endpoint::{Endpoint, Scheme};
-use twinspec_harness::tls::{ClientCertificate, RsaSuite};
+use twinspec_harness::tls::ClientCertificate;
 use twinspec_model::auth;
 use twinspec_model::wire::mqtt::{
     ConnAck, Connect, ConnectCode, Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe,
@@ -237,32 +235,6 @@ impl Bench {
         Ok(self.connection(device))
     }
 
-    /// Opens a transport with a client that offers TLS 1.2 and one suite only; otherwise, why not.
-    ///
-    /// # Errors
-    /// [`Stop::Harness`] when TLS cannot be set up.
-    pub async fn open_with_suite(
-        &mut self,
-        name: &str,
-        suite: RsaSuite,
-    ) -> Checked<Result<Connection, io::Error>> {
-        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
-        let trust = self.target.trust.with_suite(suite);
-        let trust = trust.map_err(|error| Stop::Harness(error.to_string()))?;
-        let device = Device::open(name, &self.target.mqtt, &trust, wait, recorder).await;
-        Ok(device.map(|device| self.connection(device)))
-    }
-
-    /// Opens a transport without TLS to another port of the device-facing host; `None` when nothing
-    /// listens there.
-    pub async fn open_clear(&mut self, name: &str, port: u16) -> Option<Connection> {
-        let (wait, recorder) = (self.budget(ANSWER), self.recorder.clone());
-        let host = self.target.mqtt.host.clone();
-        let endpoint = Endpoint { scheme: Scheme::Mqtt, host, port };
-        let device = Device::open(name, &endpoint, &self.target.trust, wait, recorder).await;
-        device.ok().map(|device| self.connection(device))
-    }
-
     /// Asks the back-end endpoint for a WebSocket at `path`, offering `protocol`.
     ///
     /// # Errors
@@ -282,7 +254,7 @@ impl Bench {
         })
     }
 
-    fn connection(&self, device: Device) -> Connection {
+    pub(super) fn connection(&self, device: Device) -> Connection {
         Connection {
             device,
             answer_budget: self.budget(ANSWER),

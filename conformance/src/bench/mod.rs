@@ -6,6 +6,7 @@
 mod control;
 mod device;
 mod service;
+mod transport;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
