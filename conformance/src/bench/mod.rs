@@ -19,7 +19,7 @@ use twinspec_model::identity::Identity;
 
 pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
 pub use service::IfMatch;
-pub(crate) use service::request as service_request;
+pub(crate) use service::{identity_path, request as service_request, twin_path};
 
 use crate::target::Target;
 use crate::verdict::{Checked, Finding, Stop};
@@ -92,10 +92,22 @@ impl Bench {
     /// # Errors
     /// When the hub refuses (HUB-REG-001).
     pub async fn device(&mut self) -> Checked<Registered> {
-        let device = self.target.new_name();
-        self.leftovers.add(&device);
-        self.mine.push(device.clone());
+        let device = self.new_device_id();
         self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// A device id of this case's own: not registered yet, and removed after the case.
+    #[must_use]
+    pub fn new_device_id(&mut self) -> String {
+        let device = self.target.new_name();
+        self.own(&device);
+        device
+    }
+
+    /// Removes `device` after the case: for ids that the case makes up itself.
+    pub fn own(&mut self, device: &str) {
+        self.leftovers.add(device);
+        self.mine.push(device.to_owned());
     }
 
     /// Registers a module of `device`.
