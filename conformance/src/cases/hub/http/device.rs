@@ -1,6 +1,7 @@
 //! What devices are offered over HTTPS (HUB-HTTP-014).
 
 use http::Method;
+use http::header::IF_MATCH;
 use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::auth;
@@ -52,9 +53,12 @@ async fn call_by(
     path: &str,
     body: Option<&Value>,
 ) -> Checked<Answer> {
+    bench.call_as(token(bench, device), method, path, body).await
+}
+
+fn token(bench: &Bench, device: &Registered) -> Option<String> {
     let resource = format!("{}/{}", bench.host(), device.identity.resource_path());
-    let token = auth::sign(&device.key, &resource, in_an_hour(), None);
-    bench.call_as(token, method, path, body).await
+    auth::sign(&device.key, &resource, in_an_hour(), None)
 }
 
 async fn post_telemetry(bench: &mut Bench, device: &Registered, body: &Value) -> Checked {
@@ -91,11 +95,16 @@ async fn message_received(bench: &mut Bench) -> Checked {
     bench.demand("HUB-HTTP-014", holds, "200 with the message", answer.to_string());
     let lock = answer.header("etag").unwrap_or_default().trim_matches('"').to_owned();
     let settle = format!("{path}/{lock}");
-    for (method, path) in [(Method::DELETE, &settle), (Method::GET, &path)] {
-        let answer = call_by(bench, &device, method.clone(), path, None).await?;
-        let holds = answer.status.as_u16() == 204;
-        bench.demand("HUB-HTTP-014", holds, format!("204 for {method}"), answer.to_string());
-    }
+    let mut request = bench.request(Method::DELETE, &settle, None);
+    request.authorization = token(bench, &device);
+    // SDKs name the lock here too (hub-http.md § 7).
+    request.headers.push((IF_MATCH, lock));
+    let answer = bench.exchange(&request).await?;
+    let holds = answer.status.as_u16() == 204;
+    bench.demand("HUB-HTTP-014", holds, "204 for the settled message", answer.to_string());
+    let answer = call_by(bench, &device, Method::GET, &path, None).await?;
+    let holds = answer.status.as_u16() == 204;
+    bench.demand("HUB-HTTP-014", holds, "204 without a further message", answer.to_string());
     Ok(())
 }
 

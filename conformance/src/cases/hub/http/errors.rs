@@ -8,7 +8,7 @@ use twinspec_model::identity::Identity;
 use crate::bench::{Bench, IfMatch, identity_path, twin_path};
 use crate::body;
 use crate::case::Case;
-use crate::cases::hub::registry::calls::{error_names, flat_name, put, text, watch};
+use crate::cases::hub::registry::calls::{error_names, flat_name, put, symmetric, text, watch};
 use crate::verdict::Checked;
 
 /// The cases.
@@ -85,14 +85,15 @@ async fn identity_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
     bench.equal("HUB-HTTP-003", "status", 200, found.status.as_u16());
     let missing = identity_path(&Identity::device(bench.new_device_id()));
     let body = found.json();
-    let wrong = json!({ "deviceId": device.device, "status": "asleep" });
-    Ok(vec![
-        (401, bench.call_as(None, Method::GET, &path, None).await?),
-        (404, bench.call(Method::GET, &missing, IfMatch::Absent, None).await?),
-        (409, put(bench, &device, IfMatch::Absent, &body).await?),
-        (412, put(bench, &device, IfMatch::Etag("c3VpdGU="), &body).await?),
-        (400, put(bench, &device, IfMatch::Any, &wrong).await?),
-    ])
+    let wrong = json!({ "deviceId": device.device, "authentication": symmetric("1", "2") });
+    let answers = [
+        ("HUB-AUTH-024", 401, bench.call_as(None, Method::GET, &path, None).await?),
+        ("HUB-REG-007", 404, bench.call(Method::GET, &missing, IfMatch::Absent, None).await?),
+        ("HUB-REG-002", 409, put(bench, &device, IfMatch::Absent, &body).await?),
+        ("HUB-REG-008", 412, put(bench, &device, IfMatch::Etag("c3VpdGU="), &body).await?),
+        ("HUB-REG-005", 400, put(bench, &device, IfMatch::Any, &wrong).await?),
+    ];
+    Ok(errors_among(bench, answers))
 }
 
 /// Refusals by twins: 401, 404, 412 and 400.
@@ -104,12 +105,29 @@ async fn twin_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
     let missing = twin_path(&Identity::device(bench.new_device_id()));
     let stale = IfMatch::Etag("c3VpdGU=");
     let wrong = json!({ "tags": { "not allowed": 1 } });
-    Ok(vec![
-        (401, bench.call_as(None, Method::GET, &path, None).await?),
-        (404, bench.call(Method::GET, &missing, IfMatch::Absent, None).await?),
-        (412, bench.write_twin(Method::PATCH, &device, stale, &patch).await?),
-        (400, bench.write_twin(Method::PATCH, &device, IfMatch::Absent, &wrong).await?),
-    ])
+    let wrong = bench.write_twin(Method::PATCH, &device, IfMatch::Absent, &wrong).await?;
+    let answers = [
+        ("HUB-AUTH-024", 401, bench.call_as(None, Method::GET, &path, None).await?),
+        ("HUB-HTTP-012", 404, bench.call(Method::GET, &missing, IfMatch::Absent, None).await?),
+        ("HUB-CONC-002", 412, bench.write_twin(Method::PATCH, &device, stale, &patch).await?),
+        ("HUB-VALI-001", 400, wrong),
+    ];
+    Ok(errors_among(bench, answers))
+}
+
+/// The answers that are errors: one that is none breaks the requirement named beside it.
+fn errors_among<const N: usize>(
+    bench: &mut Bench,
+    answers: [(&'static str, u16, Answer); N],
+) -> Vec<(u16, Answer)> {
+    let mut errors = Vec::new();
+    for (requirement, status, answer) in answers {
+        let is_error = !answer.status.is_success();
+        if bench.demand(requirement, is_error, status.to_string(), answer.to_string()) {
+            errors.push((status, answer));
+        }
+    }
+    errors
 }
 
 fn demand_messages(bench: &mut Bench, errors: Vec<(u16, Answer)>) {

@@ -161,7 +161,7 @@ pub(super) fn keys(first: u8, second: u8) -> Value {
 }
 
 /// An `authentication` member of the type `sas` with these keys.
-pub(super) fn symmetric(primary: &str, secondary: &str) -> Value {
+pub(in crate::cases::hub) fn symmetric(primary: &str, secondary: &str) -> Value {
     json!({
         "type": "sas",
         "symmetricKey": { "primaryKey": primary, "secondaryKey": secondary },

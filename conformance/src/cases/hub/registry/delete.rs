@@ -110,7 +110,8 @@ async fn demand_stale_refused(bench: &mut Bench, old: &Value, changes: Value) ->
 async fn modules_gone(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let module = bench.module(&device, "vision").await?.identity;
-    read(bench, &module, any).await?;
+    let found = read(bench, &module, any).await?;
+    bench.equal("HUB-REG-023", "moduleId", "vision", text(&found, "/moduleId"));
     demand_deleted(bench, &device.identity, IfMatch::Any).await?;
     for path in [identity_path(&module), twin_path(&module)] {
         demand_gone(bench, "HUB-REG-027", &path).await?;

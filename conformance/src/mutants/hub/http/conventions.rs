@@ -57,6 +57,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "http-version-not-for-deletions",
+        title: "The current api-version is not supported for DELETEs of devices",
+        requirements: &["HUB-HTTP-003"],
+        overlay: || {
+            unsupported(|method, path| method == Method::DELETE && path.matches('/').count() == 2)
+        },
+    },
+    Mutant {
         id: "http-version-not-for-the-purge",
         title: "The current api-version is not supported for the purge of messages",
         requirements: &["HUB-HTTP-003"],
@@ -118,13 +126,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
-        id: "http-request-id-constant",
-        title: "All answers carry the same request id",
+        id: "http-request-id-on-errors-only",
+        title: "Answers that are no errors carry no request id",
         requirements: &["HUB-HTTP-009"],
         overlay: || {
             on_response(|response| {
-                let id = HeaderValue::from_static("00000000-0000-0000-0000-000000000001");
-                response.headers_mut().insert("x-ms-request-id", id);
+                if response.status().is_success() {
+                    response.headers_mut().remove("x-ms-request-id");
+                }
             })
         },
     },
