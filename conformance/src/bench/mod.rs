@@ -22,7 +22,7 @@ use twinspec_model::time::Time;
 
 pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
 pub use service::IfMatch;
-pub(crate) use service::request as service_request;
+pub(crate) use service::{identity_path, request as service_request, twin_path};
 
 use crate::ambiguity;
 use crate::target::{Target, in_an_hour};

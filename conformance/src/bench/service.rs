@@ -249,11 +249,13 @@ pub(crate) fn request(
     }
 }
 
-pub(super) fn identity_path(identity: &Identity) -> String {
+/// `/devices/{d}[/modules/{m}]`, encoded.
+pub(crate) fn identity_path(identity: &Identity) -> String {
     path("devices", identity)
 }
 
-fn twin_path(identity: &Identity) -> String {
+/// `/twins/{d}[/modules/{m}]`, encoded.
+pub(crate) fn twin_path(identity: &Identity) -> String {
     path("twins", identity)
 }
 

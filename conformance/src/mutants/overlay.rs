@@ -156,6 +156,34 @@ pub fn accepted(output: &Output) -> Option<ConnectionId> {
     }
 }
 
+/// An overlay that edits HTTP requests and, by what it found there, their responses.
+///
+/// `request` returns what `response` needs; `None` leaves the response alone.
+pub fn on_exchange<S: Send + 'static, T: Send + 'static>(
+    state: S,
+    mut request: impl FnMut(&mut S, &mut http::Request<Bytes>) -> Option<T> + Send + 'static,
+    mut response: impl FnMut(&mut S, T, &mut http::Response<Bytes>) + Send + 'static,
+) -> Box<dyn Overlay> {
+    // The outputs of an input pass before the next input comes.
+    on_both(
+        (state, None),
+        move |(state, found), mut input| {
+            if let Input::Request(_, asked) = &mut input {
+                *found = request(state, asked);
+            }
+            vec![input]
+        },
+        move |(state, found), mut output| {
+            if let Output::Respond(_, answer) = &mut output
+                && let Some(found) = found.take()
+            {
+                response(state, found, answer);
+            }
+            vec![output]
+        },
+    )
+}
+
 /// Edits a JSON body in place; anything else is left alone.
 pub fn edit_json(body: &mut Bytes, edit: impl FnOnce(&mut Value)) {
     if let Ok(mut value) = serde_json::from_slice(body) {

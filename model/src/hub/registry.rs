@@ -155,14 +155,10 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         check_etag(if_match, &self.entity(identity)?.record)?;
         self.disconnect(now, identity, outputs);
-        if identity.module.is_none() {
-            let modules: Vec<Identity> =
-                self.modules(&identity.device).map(|e| e.record.identity.clone()).collect();
-            for module in modules {
-                self.entities.remove(&module);
-            }
+        for identity in self.with_modules(identity) {
+            self.tell_lifecycle(now, &identity, "deleteDeviceIdentity", outputs);
+            self.entities.remove(&identity);
         }
-        self.entities.remove(identity);
         Ok(Reply::no_content())
     }
 
