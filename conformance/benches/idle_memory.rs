@@ -1,11 +1,6 @@
 //! Resident memory for each connected idle device, beside mosquitto's.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a benchmark that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 #[expect(dead_code, reason = "this benchmark measures no speed")]
 mod peers;

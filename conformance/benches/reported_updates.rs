@@ -4,12 +4,7 @@
 //! requests in one write and waits for as many answers. The hub parses, validates, merges and
 //! answers; the broker routes the message back to its sender.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a benchmark that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 #[expect(dead_code, reason = "this benchmark measures no memory")]
 mod peers;

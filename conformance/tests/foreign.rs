@@ -1,7 +1,5 @@
 //! Foreign implementations on the vectors: right, wrong, silent, gone.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,5 +1,11 @@
 //! What the benchmarks share: the servers, raw clients, and honest medians.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on fails"
+)]
+
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -18,17 +24,17 @@ use twinspec_model::wire::mqtt::{self, Connect, Packet, PacketId, Qos, Subscribe
 const START: Duration = Duration::from_secs(10);
 
 /// A server process; it ends with this value.
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
     /// The port of plain MQTT.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Ids and keys of the registered devices; none for a broker.
-    pub devices: Vec<(String, String)>,
+    pub(crate) devices: Vec<(String, String)>,
 }
 
 impl Server {
     /// The reference hub with `count` devices.
-    pub fn reference_hub(count: usize) -> Self {
+    pub(crate) fn reference_hub(count: usize) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
             .args(["serve", "--mqtt", "127.0.0.1:0", "--format", "json"])
             .args(["--devices", &count.to_string()])
@@ -51,7 +57,7 @@ impl Server {
     }
 
     /// The mosquitto broker; `None` when the machine has none.
-    pub fn mosquitto() -> Option<Self> {
+    pub(crate) fn mosquitto() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let config = folder.join(format!("mosquitto-{port}.conf"));
@@ -75,7 +81,7 @@ impl Server {
     }
 
     /// Resident memory in bytes.
-    pub fn resident_bytes(&self) -> usize {
+    pub(crate) fn resident_bytes(&self) -> usize {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -93,14 +99,14 @@ impl Drop for Server {
 }
 
 /// A raw MQTT connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     inbox: BytesMut,
 }
 
 impl Client {
     /// Connects and subscribes `filter`.
-    pub async fn connect(
+    pub(crate) async fn connect(
         port: u16,
         device: &str,
         key: Option<&str>,
@@ -129,12 +135,12 @@ impl Client {
     }
 
     /// Sends bytes.
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
 
     /// Waits for `count` packets.
-    pub async fn receive(&mut self, count: usize) -> io::Result<()> {
+    pub(crate) async fn receive(&mut self, count: usize) -> io::Result<()> {
         let mut missing = count;
         while missing > 0 {
             match mqtt::decode(&mut self.inbox, 1 << 20).map_err(io::Error::other)? {
@@ -151,12 +157,12 @@ impl Client {
 }
 
 /// The middle of `values`.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Says that a benchmark has no peer here.
-pub fn no_mosquitto() {
+pub(crate) fn no_mosquitto() {
     println!("mosquitto is not on this machine; install the Debian package to compare");
 }

@@ -3,6 +3,7 @@
 //! Every step that relies on a requirement names it: when the step breaks, the finding says which
 //! sentence was broken, even where the case is about another one.
 
+mod connection;
 mod control;
 mod device;
 mod service;
@@ -20,7 +21,8 @@ use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
 
-pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
+pub use connection::{Connection, Notification, TwinAnswer};
+pub use device::{Login, Upgrade};
 pub use service::IfMatch;
 pub(crate) use service::{identity_path, request as service_request, twin_path};
 

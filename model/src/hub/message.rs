@@ -99,11 +99,10 @@ impl Hub {
             _ => {}
         }
         let cuts = operation.starts_with("Kill") || operation.starts_with("ShutDown");
-        if cuts || operation == "InvokeMaxMessageQuota" || operation == "InvokeAuthError" {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.cut_at = Some(begin);
-                self.deadlines.insert((begin, id));
-            }
+        let cuts = cuts || matches!(operation, "InvokeMaxMessageQuota" | "InvokeAuthError");
+        if let Some(connection) = self.connections.get_mut(&id).filter(|_| cuts) {
+            connection.cut_at = Some(begin);
+            self.deadlines.insert((begin, id));
         }
     }
 }
