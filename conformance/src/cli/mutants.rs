@@ -27,6 +27,13 @@ pub(super) fn mutants(options: &Options) -> Done {
         )));
     }
     let runtime = runtime()?;
+    let alarms = runtime.block_on(mutants::canary(&selected)).map_err(Trouble::environment)?;
+    if !alarms.is_empty() {
+        return Err(Trouble::environment(format!(
+            "the canary: without a mutant these cases find something: {}",
+            alarms.join(" ")
+        )));
+    }
     let mut ledger = Vec::new();
     for mutant in selected {
         let kill = runtime.block_on(mutants::try_out(mutant)).map_err(Trouble::environment)?;

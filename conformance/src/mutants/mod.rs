@@ -18,7 +18,7 @@ use crate::case;
 use crate::profile::Profile;
 use crate::run::{self, Selected};
 use crate::target::{MakeOverlay, Target};
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Verdict};
 
 /// How much shorter budgets are than against a hub that is expected to be right.
 const PATIENCE: f64 = 0.03;
@@ -76,6 +76,25 @@ pub async fn try_out(mutant: &Mutant) -> io::Result<Kill> {
     let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let killed_by = killed_by.into_iter().collect();
     Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, time_ms })
+}
+
+/// Runs all cases that any of `mutants` concerns against the hub without a defect, as fast as they
+/// run against mutants, and returns those that find something: there must be none.
+///
+/// # Errors
+/// When the hub cannot be started.
+pub async fn canary(mutants: &[&Mutant]) -> io::Result<Vec<&'static str>> {
+    let mut target = Target::embedded(Profile::default()).await?;
+    target.patience = PATIENCE;
+    let concerns = |case: &case::Case| {
+        let names = |id: &&str| mutants.iter().any(|mutant| mutant.requirements.contains(id));
+        case.requirements.iter().any(names)
+    };
+    let cases: Vec<Selected> = case::all().filter(|(_, case)| concerns(case)).collect();
+    let leftovers = Leftovers::default();
+    let outcomes = run::run(&Arc::new(target), &cases, JOBS, &leftovers, |_, _| {}).await;
+    let finds = |outcome: &Outcome| outcome.verdict != Verdict::Pass;
+    Ok(outcomes.into_iter().filter(|(_, o)| finds(o)).map(|((_, case), _)| case.id).collect())
 }
 
 /// Whether an outcome blames one of the mutant's requirements.
