@@ -13,6 +13,7 @@ check(
     const client = await device.connected(hub, me.connectionString);
     const fresh = { desired: { $version: 1 }, reported: { $version: 1 } };
     device.equal("twin", await device.read(client), fresh);
+    device.equal("answer", answer(me), fresh);
   },
 );
 
@@ -25,6 +26,7 @@ check(
     const client = await device.connected(hub, me.connectionString);
     const wanted = { desired: { fan: { rpm: 4 }, $version: 2 }, reported: { $version: 1 } };
     device.equal("twin", await device.read(client), wanted);
+    device.equal("answer", answer(me), wanted);
   },
 );
 
@@ -103,6 +105,11 @@ check(
     device.equal("the stored one", await hub.backend.reported(me.id), wanted);
   },
 );
+
+/** The last body from the hub: the SDK itself would keep anything but the two sections to itself. */
+function answer(me) {
+  return JSON.parse(wireOf(me.id).from("publish").at(-1).payload);
+}
 
 /** The SDK ignores the status and takes the `message` of a body that has an `errorCode`. */
 async function refused(twin, patch, message) {

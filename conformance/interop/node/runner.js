@@ -89,5 +89,6 @@ function within(milliseconds, promise) {
 /** Where the check script stood, if that is known, and what went wrong, on one line. */
 function reason(error) {
   const place = String(error?.stack).match(new RegExp(`${script}:\\d+`));
-  return `${place ? `${place}: ` : ""}${error}`.replace(/\s+/g, " ");
+  const what = error?.message ? `${error.name}: ${error.message}` : error;
+  return `${place ? `${place}: ` : ""}${what}`.replace(/\s+/g, " ");
 }
