@@ -105,8 +105,8 @@ export class Backend {
       headers["Content-Type"] = "application/json; charset=utf-8";
       headers["Content-Length"] = content.length;
     }
-    const target = `${path}?api-version=${API_VERSION}`;
-    const { status, text } = await exchange({ ...this.#tls, method, path: target, headers }, content);
+    const options = { ...this.#tls, method, path: `${path}?api-version=${API_VERSION}`, headers };
+    const { status, text } = await exchange(options, content);
     if (status >= 300) throw new Refused(`${method} ${path}`, status, text);
     return text ? JSON.parse(text) : undefined;
   }

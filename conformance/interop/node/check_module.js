@@ -31,9 +31,9 @@ check(
     const { desired: toDevice } = await device.watchDesired(whole, me.id);
     await hub.backend.patchDesired(me.id, { zoom: null, for: "the module" }, MODULE);
     await hub.backend.patchDesired(me.id, { for: "the device" });
-    const wanted = { zoom: null, for: "the module", $version: 2 };
-    device.equal("PATCH of the module's", await toModule.take(), wanted);
-    device.equal("PATCH of the device's", await toDevice.take(), { for: "the device", $version: 2 });
+    const [ofModule, ofDevice] = [await toModule.take(), await toDevice.take()];
+    device.equal("the module's", ofModule, { zoom: null, for: "the module", $version: 2 });
+    device.equal("the device's", ofDevice, { for: "the device", $version: 2 });
     await hub.backend.replaceDesired(me.id, { fps: 30 }, MODULE);
     const replaced = { for: null, fps: 30, $version: 3 };
     device.equal("PUT of the module's", await toModule.take(), replaced);

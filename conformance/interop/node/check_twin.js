@@ -106,7 +106,7 @@ check(
   },
 );
 
-/** The last body from the hub: the SDK itself would keep anything but the two sections to itself. */
+/** The last body from the hub: the SDK itself hides all but the two sections. */
 function answer(me) {
   return JSON.parse(wireOf(me.id).from("publish").at(-1).payload);
 }

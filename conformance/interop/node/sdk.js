@@ -27,7 +27,7 @@ class Wire {
     return this.received.filter((packet) => packet.cmd === command);
   }
 
-  /** The packets of one kind the SDK has sent; its first CONNECT escapes us. */
+  /** The packets of one kind the SDK has sent; a CONNECT goes out before anyone can listen. */
   to(command) {
     return this.sent.filter((packet) => packet.cmd === command);
   }
