@@ -58,10 +58,15 @@ class Backend:
         device = self.device(device_id)
         return self._call("PUT", _device(device_id), device | {"status": status}, if_match="*")
 
+    def set_authentication(self, device_id, authentication, module_id=None):
+        path = _device(device_id, module_id)
+        identity = self._call("GET", path) | {"authentication": authentication}
+        return self._call("PUT", path, identity, if_match="*")
+
     def create_module(self, device_id, module_id):
         """Registers a module and returns its connection string."""
         body = {"deviceId": device_id, "moduleId": module_id}
-        module = self._call("PUT", f"{_device(device_id)}/modules/{quote(module_id)}", body)
+        module = self._call("PUT", _device(device_id, module_id), body)
         key = module["authentication"]["symmetricKey"]["primaryKey"]
         identity = f"DeviceId={device_id};ModuleId={module_id}"
         return f"HostName={self.hostname};{identity};SharedAccessKey={key}"
@@ -110,10 +115,14 @@ class Backend:
         return json.loads(text) if text else None
 
 
-def _device(device_id):
-    return f"/devices/{quote(device_id, safe='')}"
+def _device(device_id, module_id=None):
+    return _path("/devices", device_id, module_id)
 
 
 def _twin(device_id, module_id=None):
-    path = f"/twins/{quote(device_id, safe='')}"
+    return _path("/twins", device_id, module_id)
+
+
+def _path(collection, device_id, module_id):
+    path = f"{collection}/{quote(device_id, safe='')}"
     return path if module_id is None else f"{path}/modules/{quote(module_id, safe='')}"

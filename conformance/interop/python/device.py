@@ -7,7 +7,7 @@ import os.path
 import queue
 import time
 
-from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient
+from azure.iot.device import X509, IoTHubDeviceClient, IoTHubModuleClient
 
 MESSAGE_SECONDS = 10
 """How long something that must come may take."""
@@ -22,6 +22,17 @@ def create(hub, connection_string, **options):
     """An SDK client that trusts the hub's CA; the caller must shut it down."""
     kind = IoTHubModuleClient if "ModuleId=" in connection_string else IoTHubDeviceClient
     return kind.create_from_connection_string(connection_string, **_trusting(hub, options))
+
+
+def create_with_certificate(hub, certificate, device_id, module_id=None, **options):
+    """The same, for a client that shows a certificate."""
+    x509 = X509(str(certificate.chain_file), str(certificate.key_file))
+    identity = {"hostname": hub.hostname, "device_id": device_id}
+    kind = IoTHubDeviceClient
+    if module_id is not None:
+        kind, identity["module_id"] = IoTHubModuleClient, module_id
+    options = _trusting(hub, options)
+    return kind.create_from_x509_certificate(x509=x509, **identity, **options)
 
 
 @contextlib.contextmanager

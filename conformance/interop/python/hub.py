@@ -23,11 +23,16 @@ class Device(NamedTuple):
 
 
 class Hub:
-    """Runs inside a `with` block; `stop` says how it ended."""
+    """Runs inside a `with` block; `stop` says how it ended.
 
-    def __init__(self, binary, devices):
+    Device certificates of the authorities in the file `device_ca` are trusted.
+    """
+
+    def __init__(self, binary, devices, device_ca=None):
         self._command = [binary, "serve", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"]
         self._command += ["--hostname", HOSTNAME, "--devices", str(devices), "--format", "json"]
+        if device_ca is not None:
+            self._command += ["--device-ca", str(device_ca)]
         self._process = None
 
     def __enter__(self):

@@ -27,14 +27,17 @@ class OutOfTime(BaseException):
     """The budget ran out; not an `Exception`, which the SDK would wrap in an error of its own."""
 
 
-def run():
-    """The whole life of a check script; ends the process with 0 only if every check passed."""
+def run(**options):
+    """The whole life of a check script; ends the process with 0 only if every check passed.
+
+    The options are those of `Hub`.
+    """
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     checks = _checks_of(sys.modules["__main__"])
     # The start of the hub has the budget of a check; each check then sets its own.
     signal.setitimer(signal.ITIMER_REAL, CHECK_SECONDS)
-    with Hub(sys.argv[1], devices=DEVICES_PER_CHECK * len(checks)) as hub:
+    with Hub(sys.argv[1], devices=DEVICES_PER_CHECK * len(checks), **options) as hub:
         results = [_run_one(check, hub) for check in checks]
         results.append(_run_one(hub_ends_in_order, hub))
     sys.exit(0 if all(results) else 1)
