@@ -5,6 +5,7 @@
 
 mod control;
 mod device;
+mod method;
 mod service;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 
 pub use device::{Connection, Login, Notification, TwinAnswer, Upgrade};
+pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::request as service_request;
 

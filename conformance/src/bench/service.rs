@@ -253,7 +253,7 @@ pub(super) fn identity_path(identity: &Identity) -> String {
     path("devices", identity)
 }
 
-fn twin_path(identity: &Identity) -> String {
+pub(super) fn twin_path(identity: &Identity) -> String {
     path("twins", identity)
 }
 
