@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use twinspec_harness::operator::{Answer, OperatorError};
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos};
@@ -25,7 +25,6 @@ const OPEN_MAX: Duration = Duration::from_secs(660);
 pub struct Invocation {
     task: JoinHandle<Result<Answer, OperatorError>>,
     identity: Identity,
-    began: Instant,
 }
 
 impl Invocation {
@@ -33,12 +32,6 @@ impl Invocation {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.task.is_finished()
-    }
-
-    /// How long ago the call was made.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.began.elapsed()
     }
 }
 
@@ -88,7 +81,7 @@ impl Bench {
                 attempt += 1;
             }
         });
-        Invocation { task, identity: identity.clone(), began: Instant::now() }
+        Invocation { task, identity: identity.clone() }
     }
 
     /// Waits for the answer to a call that is due, whatever it is.

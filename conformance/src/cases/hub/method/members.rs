@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::call::{
     Line, NOT_ONLINE, call, demand_answered, demand_bad_request, demand_error, with,
 };
-use crate::bench::Bench;
+use crate::bench::{Bench, Invocation};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::Checked;
@@ -177,7 +177,7 @@ async fn timeouts_absent_waits(bench: &mut Bench) -> Checked {
 async fn demand_answer_taken_after(
     bench: &mut Bench,
     requirement: &'static str,
-    (line, call): (&mut Line, crate::bench::Invocation),
+    (line, call): (&mut Line, Invocation),
     seconds: u64,
 ) -> Checked {
     let request = line.connection.method_request(requirement).await?;

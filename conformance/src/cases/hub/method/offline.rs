@@ -1,13 +1,14 @@
 //! Calls for whoever is not there or does not exist (HUB-METH-009 to -011, -018, -019, -026).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
 use super::call::{Line, NOT_ONLINE, call, demand_bad_request, demand_error, with};
-use crate::bench::{Bench, Registered};
+use crate::bench::{Bench, IfMatch, Registered};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -146,7 +147,7 @@ async fn offline_at_once(bench: &mut Bench) -> Checked {
     let limit = bench.budget(Duration::from_secs(5));
     let explicit = with(impatient_call(), "connectTimeoutInSeconds", 0);
     for body in [impatient_call(), explicit] {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let call = bench.invoke(&device.identity, &body).await;
         let answer = bench.outcome("HUB-METH-011", call).await?;
         let took = began.elapsed();
@@ -159,8 +160,7 @@ async fn offline_at_once(bench: &mut Bench) -> Checked {
 
 async fn unknown_device(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let missing = Identity::device(&format!("{}-missing", device.identity.device));
-    let path = format!("/twins/{}/methods", missing.device);
+    let path = format!("/twins/{}-missing/methods", device.identity.device);
     let answer = posted(bench, &path).await?;
     demand_error(bench, "HUB-METH-018", &answer, (404_001, "DeviceNotFound"));
     Ok(())
@@ -177,7 +177,7 @@ async fn unknown_module(bench: &mut Bench) -> Checked {
 /// The answer to a call for somebody who has no twin to look at meanwhile.
 async fn posted(bench: &mut Bench, path: &str) -> Checked<Answer> {
     let body = impatient_call();
-    bench.call(http::Method::POST, path, crate::bench::IfMatch::Absent, Some(&body)).await
+    bench.call(Method::POST, path, IfMatch::Absent, Some(&body)).await
 }
 
 async fn error_form_offline(bench: &mut Bench) -> Checked {
