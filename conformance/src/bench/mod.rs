@@ -6,6 +6,7 @@
 mod connection;
 mod control;
 mod device;
+mod method;
 mod service;
 mod transport;
 
@@ -23,6 +24,7 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
+pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{identity_path, request as service_request, twin_path};
 
