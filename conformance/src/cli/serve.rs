@@ -73,16 +73,18 @@ enum Kind {
     TwinReads,
     TwinUpdates,
     Registry,
+    Queries,
 }
 
 impl Throttled {
     fn parse(text: &str) -> Result<Self, String> {
-        let allowed = "expected twin-reads, twin-updates or registry, then =RATE or =RATE/BURST";
+        let allowed = "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
         let (kind, figures) = text.split_once('=').ok_or(allowed)?;
         let kind = match kind {
             "twin-reads" => Kind::TwinReads,
             "twin-updates" => Kind::TwinUpdates,
             "registry" => Kind::Registry,
+            "queries" => Kind::Queries,
             other => return Err(format!("{other:?}: {allowed}")),
         };
         let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
@@ -99,6 +101,7 @@ impl Throttled {
                 Kind::TwinReads => throttles.twin_reads = Some(*rule),
                 Kind::TwinUpdates => throttles.twin_updates = Some(*rule),
                 Kind::Registry => throttles.registry = Some(*rule),
+                Kind::Queries => throttles.queries = Some(*rule),
             }
         }
         throttles
