@@ -43,7 +43,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     device_ca: Option<PathBuf>,
     /// Throttle an operation, for example twin-updates=5 or twin-updates=5/20 with a burst of 20;
-    /// may be given for twin-reads, twin-updates and registry
+    /// may be given for twin-reads, twin-updates, registry and queries
     #[arg(long, value_name = "KIND=RATE[/BURST]", value_parser = Throttled::parse)]
     throttle: Vec<Throttled>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
@@ -78,7 +78,8 @@ enum Kind {
 
 impl Throttled {
     fn parse(text: &str) -> Result<Self, String> {
-        let allowed = "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
+        let allowed =
+            "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
         let (kind, figures) = text.split_once('=').ok_or(allowed)?;
         let kind = match kind {
             "twin-reads" => Kind::TwinReads,
