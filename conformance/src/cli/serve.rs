@@ -1,5 +1,6 @@
 //! `twinspec serve`: the local hub.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use sha2::{Digest, Sha256};
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_model::auth::DEFAULT_POLICIES;
 use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
@@ -116,6 +118,8 @@ struct Announcement {
     endpoints: Endpoints,
     ca_file: PathBuf,
     service_connection_string: String,
+    /// Base64 keys by policy, as the profile of `twinspec test hub` takes them.
+    policies: BTreeMap<&'static str, String>,
     devices: Vec<DeviceAnnouncement>,
 }
 
@@ -249,6 +253,10 @@ async fn announce(
             control: url("http", bound.control),
         },
         ca_file,
+        policies: DEFAULT_POLICIES
+            .iter()
+            .filter_map(|(name, _)| Some((*name, hub.policy_key(name)?)))
+            .collect(),
         service_connection_string: string(Holder::Policy(POLICY.to_owned()), key),
         devices,
     })
