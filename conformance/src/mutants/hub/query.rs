@@ -176,6 +176,21 @@ const LANGUAGE: &[Mutant] = &[
     misread!("query-alias-ignored", "AS gives another name than the one asked for", "QRY-055", "AS total" => "AS count1"),
     misread!("query-groups-of-one", "Every device is a group of its own", "QRY-057", "GROUP BY tags.kind" => "GROUP BY deviceId"),
     misread!("query-version-unknown", "$version is no member", "QRY-069", "$version" => "$none"),
+    misread!("query-string-number", "A string equals the number in it", "QRY-042", "tags.v = 60" => "(tags.v = 60 OR tags.v = '60')"),
+    misread!("query-text-is-true", "A string is a condition that holds", "QRY-044", "('abc')" => "(true)"),
+    misread!("query-true-is-text", "Boolean constants are strings", "QRY-045", "= true" => "= 'true'"),
+    misread!("query-hexadecimal-zero", "A hexadecimal number is zero", "QRY-048", "0x7" => "0"),
+    misread!("query-remainder-divides", "% divides", "QRY-049", " % " => " / "),
+    misread!("query-or-before-and", "OR binds before AND", "QRY-050", "tags.name = 'elm-1' OR tags.on = true" => "(tags.name = 'elm-1' OR tags.on = true)"),
+    misread!("query-key-of-first-segment", "A projected path has the name of its first segment", "QRY-056", "tags.site.Row" => "tags.site.Row AS tags"),
+    misread!("query-mean-largest", "AVG shows the largest", "QRY-058", "AVG(" => "MAX("),
+    misread!("query-prefix-whole", "STARTSWITH compares the whole string", "QRY-059", "'oak')" => "'oak-1')"),
+    misread!("query-routing-prefix-taken", "STARTS_WITH works too", "QRY-060", "STARTS_WITH" => "STARTSWITH"),
+    misread!("query-modules-of-all-names", "moduleId is not looked at", "QRY-062", "AND moduleId = 'left'" => ""),
+    misread!("query-prefixed-device-unknown", "The prefix devices is a member that is missing", "QRY-063", "devices.deviceId" => "tags.devices.deviceId"),
+    misread!("query-jobs-projected", "Projections of jobs are those of devices", "QRY-065", "SELECT deviceId FROM devices.jobs" => "SELECT deviceId FROM devices"),
+    misread!("query-parentheses-for-brackets", "IN takes parentheses", "QRY-066", "('elm-1')" => "['elm-1']"),
+    misread!("query-object-equals", "An object equals every string", "QRY-071", "tags.v = 'x'" => "IS_DEFINED(tags.v)"),
 ];
 
 fn is_query(request: &Request<Bytes>) -> bool {

@@ -1,5 +1,6 @@
 //! Queries: pages, refusals and the language.
 
+mod finer;
 mod fleet;
 mod language;
 mod pages;
@@ -7,4 +8,4 @@ mod pages;
 use crate::case::Case;
 
 /// All cases of the subject.
-pub const CASES: &[&[Case]] = &[pages::CASES, language::CASES];
+pub const CASES: &[&[Case]] = &[pages::CASES, language::CASES, finer::CASES];
