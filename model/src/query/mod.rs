@@ -7,6 +7,7 @@ mod aggregate;
 pub mod ast;
 mod check;
 mod eval;
+mod expression;
 mod lexer;
 mod parser;
 mod print;
