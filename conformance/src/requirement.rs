@@ -95,6 +95,7 @@ sources![
     "hub-reg",
     "hub-cfg",
     "hub-http",
+    "qry",
 ];
 
 /// All families in the order of the dossier.

@@ -127,7 +127,8 @@ impl Target {
         let mut config = HubConfig::new("localhost", seed());
         if needs.contains(&Need::Throttling) {
             let rule = Some(ThrottleRule { operations_per_second: 1, burst: 5 });
-            config.throttles = Throttles { twin_reads: rule, twin_updates: rule, registry: rule };
+            config.throttles =
+                Throttles { twin_reads: rule, twin_updates: rule, registry: rule, queries: rule };
         }
         let mut target =
             Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;

@@ -236,7 +236,10 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["test", "hub", "--connection-string", "HostName=h"], "SharedAccessKeyName is missing"),
         (&["explain", "HUB-NONE-1"], "nothing is called"),
         (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
-        (&["serve", "--throttle", "twins=1"], "expected twin-reads, twin-updates or registry"),
+        (
+            &["serve", "--throttle", "twins=1"],
+            "expected twin-reads, twin-updates, registry or queries",
+        ),
         (&["test", "hub", "--profile", "none.toml"], "none.toml"),
     ] {
         let output = twinspec(arguments);

@@ -38,6 +38,8 @@ error_codes! {
     InvalidProtocolVersion = 400_001,
     /// Content that breaks a rule.
     ArgumentInvalid = 400_004,
+    /// A needed member is missing.
+    ArgumentNull = 400_005,
     /// A body that is not JSON.
     IotHubFormatError = 400_006,
     /// One identity twice in a bulk call.

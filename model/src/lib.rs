@@ -6,6 +6,7 @@
 //!
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
+//! - [`query`]: the query language.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod json;
 pub mod message;
 pub mod method;
+pub mod query;
 pub mod registry;
 pub mod session;
 pub mod throttle;

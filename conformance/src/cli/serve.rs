@@ -45,7 +45,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     device_ca: Option<PathBuf>,
     /// Throttle an operation, for example twin-updates=5 or twin-updates=5/20 with a burst of 20;
-    /// may be given for twin-reads, twin-updates and registry
+    /// may be given for twin-reads, twin-updates, registry and queries
     #[arg(long, value_name = "KIND=RATE[/BURST]", value_parser = Throttled::parse)]
     throttle: Vec<Throttled>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
@@ -75,16 +75,19 @@ enum Kind {
     TwinReads,
     TwinUpdates,
     Registry,
+    Queries,
 }
 
 impl Throttled {
     fn parse(text: &str) -> Result<Self, String> {
-        let allowed = "expected twin-reads, twin-updates or registry, then =RATE or =RATE/BURST";
+        let allowed =
+            "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
         let (kind, figures) = text.split_once('=').ok_or(allowed)?;
         let kind = match kind {
             "twin-reads" => Kind::TwinReads,
             "twin-updates" => Kind::TwinUpdates,
             "registry" => Kind::Registry,
+            "queries" => Kind::Queries,
             other => return Err(format!("{other:?}: {allowed}")),
         };
         let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
@@ -101,6 +104,7 @@ impl Throttled {
                 Kind::TwinReads => throttles.twin_reads = Some(*rule),
                 Kind::TwinUpdates => throttles.twin_updates = Some(*rule),
                 Kind::Registry => throttles.registry = Some(*rule),
+                Kind::Queries => throttles.queries = Some(*rule),
             }
         }
         throttles

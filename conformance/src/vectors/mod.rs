@@ -5,6 +5,8 @@
 //! The model also answers every authored input: where it says something else, nothing is written.
 
 pub mod foreign;
+mod query_eval;
+mod query_parse;
 mod sas_token;
 mod topic;
 mod twin_inputs;
@@ -43,6 +45,8 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
+    Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
     Family { name: "topic", answer: topic::answer, inputs: topic::inputs },
     Family { name: "twin-metadata", answer: twin_metadata::answer, inputs: twin_metadata::inputs },

@@ -48,6 +48,8 @@ pub struct Throttles {
     pub twin_updates: Option<ThrottleRule>,
     /// Identity registry calls.
     pub registry: Option<ThrottleRule>,
+    /// Queries.
+    pub queries: Option<ThrottleRule>,
 }
 
 impl HubConfig {

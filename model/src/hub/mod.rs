@@ -11,6 +11,7 @@ mod entropy;
 mod events;
 mod message;
 mod method;
+mod query;
 mod registry;
 mod service;
 mod session;
@@ -86,6 +87,7 @@ pub struct Hub {
     twin_reads: Option<Throttle>,
     twin_updates: Option<Throttle>,
     registry_calls: Option<Throttle>,
+    queries: Option<Throttle>,
     /// Method calls in flight, by request id.
     calls: BTreeMap<u64, PendingCall>,
     /// When each of them is given up.
@@ -146,6 +148,7 @@ impl Hub {
             twin_reads: None,
             twin_updates: None,
             registry_calls: None,
+            queries: None,
             calls: BTreeMap::new(),
             call_deadlines: BTreeSet::new(),
             connection_events: 0,

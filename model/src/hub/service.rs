@@ -156,6 +156,7 @@ impl Hub {
         match call {
             Call::IdentityList => Ok(self.list_devices(top)),
             Call::Bulk => self.bulk(now, body, outputs),
+            Call::Query => self.query(now, headers, body),
             Call::DeviceStatistics => Ok(self.device_statistics()),
             Call::ServiceStatistics => Ok(self.service_statistics()),
             Call::MessagePurge { device } => self.purge_messages(&device),
@@ -281,6 +282,7 @@ fn permission(call: &Call) -> Permission {
         | Call::TwinPatch(_)
         | Call::TwinReplace(_)
         | Call::MethodInvoke(_)
+        | Call::Query
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
         Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
             Permission::DeviceConnect

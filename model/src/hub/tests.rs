@@ -11,6 +11,8 @@ use super::*;
 use crate::auth;
 use crate::wire::mqtt::{Connect, Delivery, PacketId, Publish, Qos, Subscribe};
 
+mod query;
+
 const HOST: &str = "hub.example";
 
 /// A hub with a clock of its own.

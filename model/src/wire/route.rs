@@ -13,6 +13,8 @@ pub enum Call {
     IdentityList,
     /// `POST /devices`.
     Bulk,
+    /// `POST /devices/query`.
+    Query,
     /// `GET /statistics/devices`.
     DeviceStatistics,
     /// `GET /statistics/service`.
@@ -74,6 +76,8 @@ impl Call {
         let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
         match levels.as_slice() {
             ["devices"] if *method == Method::POST => Ok(Self::Bulk),
+            // A device may be called query: only POST is taken.
+            ["devices", "query"] if *method == Method::POST => Ok(Self::Query),
             ["devices"] => one(method, path, Method::GET, Self::IdentityList),
             ["statistics", "devices"] => one(method, path, Method::GET, Self::DeviceStatistics),
             ["statistics", "service"] => one(method, path, Method::GET, Self::ServiceStatistics),

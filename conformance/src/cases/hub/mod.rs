@@ -4,6 +4,7 @@ pub mod auth;
 pub mod connection;
 pub mod http;
 pub mod method;
+pub mod query;
 pub mod registry;
 pub mod session;
 pub mod telemetry;

@@ -4,6 +4,7 @@ mod auth;
 mod connection;
 mod http;
 mod method;
+mod query;
 mod registry;
 mod session;
 mod telemetry;
@@ -18,6 +19,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     telemetry::MUTANTS,
     twin::MUTANTS,
     method::MUTANTS,
+    query::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,

@@ -1,0 +1,221 @@
+//! Defects of queries: of pages, of refusals, and of the language, which are made by rewriting the
+//! text that the model gets to see.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use serde_json::{Value, json};
+use twinspec_harness::hub::Overlay;
+
+use super::registry::calls::{on_answer, refuse, succeed};
+use crate::mutants::Mutant;
+use crate::mutants::overlay::{edit_json, on_request};
+
+const ITEM_TYPE: &str = "x-ms-item-type";
+
+const CONTINUATION: &str = "x-ms-continuation";
+
+/// All of the subject.
+pub(super) const MUTANTS: &[&[Mutant]] = &[PAGES, LANGUAGE];
+
+const PAGES: &[Mutant] = &[
+    Mutant {
+        id: "query-rows-wrapped",
+        title: "The rows are wrapped in an object",
+        requirements: &["QRY-001"],
+        overlay: || {
+            on_rows(|response| {
+                edit_json(response.body_mut(), |rows| *rows = json!({ "value": rows.take() }));
+            })
+        },
+    },
+    Mutant {
+        id: "query-empty-null",
+        title: "An empty result is null",
+        requirements: &["QRY-002"],
+        overlay: || {
+            on_rows(|response| {
+                if response.body().as_ref() == b"[]" {
+                    *response.body_mut() = Bytes::from_static(b"null");
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "query-item-type-missing",
+        title: "Whole twins come without x-ms-item-type",
+        requirements: &["QRY-004"],
+        overlay: || {
+            on_rows(|response| {
+                response.headers_mut().remove(ITEM_TYPE);
+            })
+        },
+    },
+    Mutant {
+        id: "query-item-type-always-twin",
+        title: "The rows of a count are called Twin",
+        requirements: &["QRY-006"],
+        overlay: || on_rows(|response| set_header(response, ITEM_TYPE, "Twin")),
+    },
+    Mutant {
+        id: "query-item-type-small-letters",
+        title: "x-ms-item-type is written in small letters",
+        requirements: &["QRY-007"],
+        overlay: || {
+            on_rows(|response| {
+                let is_twin = response.headers().get(ITEM_TYPE).is_some_and(|t| t == "Twin");
+                set_header(response, ITEM_TYPE, if is_twin { "twin" } else { "raw" });
+            })
+        },
+    },
+    Mutant {
+        id: "query-page-size-ignored",
+        title: "Every page is as large as it can be",
+        requirements: &["QRY-008"],
+        overlay: || {
+            on_request(|request| {
+                request.headers_mut().remove("x-ms-max-item-count");
+            })
+        },
+    },
+    Mutant {
+        id: "query-first-page-only",
+        title: "The first page has no token although there are more",
+        requirements: &["QRY-009"],
+        overlay: || {
+            on_rows(|response| {
+                response.headers_mut().remove(CONTINUATION);
+            })
+        },
+    },
+    Mutant {
+        id: "query-last-page-empty-token",
+        title: "The last page carries an empty token",
+        requirements: &["QRY-010"],
+        overlay: || {
+            on_rows(|response| {
+                if !response.headers().contains_key(CONTINUATION) {
+                    set_header(response, CONTINUATION, "");
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "query-missing-text-taken",
+        title: "A body without a query is answered with nothing",
+        requirements: &["QRY-013"],
+        overlay: || on_refusals("ArgumentNull", |response| succeed(response, &json!([]))),
+    },
+    Mutant {
+        id: "query-syntax-taken",
+        title: "A text that breaks the grammar is answered with nothing",
+        requirements: &["QRY-014"],
+        overlay: || on_refusals("ArgumentInvalid", |response| succeed(response, &json!([]))),
+    },
+    Mutant {
+        id: "query-long-text-cut",
+        title: "A query that is too long is cut",
+        requirements: &["QRY-015"],
+        overlay: || rewriting(|text| text.chars().take(8192).collect()),
+    },
+    Mutant {
+        id: "query-without-credentials-forbidden",
+        title: "A query without credentials is answered with 403",
+        requirements: &["QRY-016"],
+        overlay: || {
+            on_refusals("IotHubUnauthorizedAccess", |response| {
+                refuse(response, 403, "IotHubUnauthorizedAccess");
+            })
+        },
+    },
+    Mutant {
+        id: "query-rows-without-etag",
+        title: "Rows of twins have no etag",
+        requirements: &["QRY-072"],
+        overlay: || {
+            on_rows(|response| {
+                edit_json(response.body_mut(), |rows| {
+                    for row in rows.as_array_mut().into_iter().flatten() {
+                        row.as_object_mut().and_then(|row| row.remove("etag"));
+                    }
+                });
+            })
+        },
+    },
+];
+
+/// A defect of the language: what the model reads instead of what was asked.
+macro_rules! misread {
+    ($id:literal, $title:literal, $requirement:literal, $asked:literal => $read:literal) => {
+        Mutant {
+            id: $id,
+            title: $title,
+            requirements: &[$requirement],
+            overlay: || rewriting(|text| text.replace($asked, $read)),
+        }
+    };
+}
+
+const LANGUAGE: &[Mutant] = &[
+    misread!("query-small-or-lost", "Small or means and", "QRY-031", " or " => " AND "),
+    misread!("query-count-of-versions", "COUNT shows a version", "QRY-032", "SELECT COUNT()" => "SELECT MIN(version)"),
+    misread!("query-equal-any", "= on tags means any", "QRY-033", "region = 'north'" => "region != ''"),
+    misread!("query-or-and", "OR means AND", "QRY-034", " OR " => " AND "),
+    misread!("query-parentheses-lost", "Parentheses are not seen", "QRY-034", "(tags.kind = 'valve' OR tags.kind = 'gate')" => "tags.kind = 'valve' OR tags.kind = 'pump'"),
+    misread!("query-at-least-more", ">= means >", "QRY-035", ">=" => ">"),
+    misread!("query-other-than-equal", "<> means =", "QRY-036", "<>" => "="),
+    misread!("query-in-first-only", "IN looks at the first element only", "QRY-037", "['valve', 'pump']" => "['valve']"),
+    misread!("query-defined-always", "IS_DEFINED is always true", "QRY-039", "IS_DEFINED(tags.site.bay)" => "true"),
+    misread!("query-missing-is-small", "A missing number is smaller than any other", "QRY-040", "tags.site.bay < 100" => "true"),
+    misread!("query-two-paths-never", "Two properties are never equal", "QRY-043", "properties.desired.cap" => "undefined"),
+    misread!("query-double-quotes-other", "Double quotes are part of the string", "QRY-046", "\"north\"" => "'\"north\"'"),
+    misread!("query-escape-doubled", "A backslash is a character like any other", "QRY-047", "\\" => "\\\\"),
+    misread!("query-brackets-in-name", "Brackets are part of the name", "QRY-051", "[[group]]" => "[[[group]]"),
+    misread!("query-tags-any-case", "Names of tags are found in any case", "QRY-052", "tags.kind = 'pump'" => "(tags.kind = 'pump' OR tags.Kind = 'pump')"),
+    misread!("query-roots-with-case", "Root names are found in their own case only", "QRY-053", "DeviceId =" => "tags.DeviceId ="),
+    misread!("query-keys-as-typed", "Projected names come back as they were typed", "QRY-054", "SELECT DeviceId, STATUS" => "SELECT DeviceId AS DeviceId, STATUS AS STATUS"),
+    misread!("query-alias-ignored", "AS gives another name than the one asked for", "QRY-055", "AS total" => "AS count1"),
+    misread!("query-groups-of-one", "Every device is a group of its own", "QRY-057", "GROUP BY tags.kind" => "GROUP BY deviceId"),
+    misread!("query-version-unknown", "$version is no member", "QRY-069", "$version" => "$none"),
+];
+
+fn is_query(request: &Request<Bytes>) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/devices/query"
+}
+
+/// Edits answers to queries that succeed.
+fn on_rows(mut edit: impl FnMut(&mut Response<Bytes>) + Send + 'static) -> Box<dyn Overlay> {
+    on_answer(is_query, move |response| {
+        if response.status().is_success() {
+            edit(response);
+        }
+    })
+}
+
+/// Edits refusals of queries with the code `name`.
+fn on_refusals(
+    name: &'static str,
+    mut edit: impl FnMut(&mut Response<Bytes>) + Send + 'static,
+) -> Box<dyn Overlay> {
+    on_answer(is_query, move |response| {
+        if response.headers().get("iothub-errorcode").is_some_and(|code| code == name) {
+            edit(response);
+        }
+    })
+}
+
+/// Has the model read another text than the one that was asked.
+fn rewriting(rewrite: impl Fn(&str) -> String + Send + 'static) -> Box<dyn Overlay> {
+    on_request(move |request| {
+        if is_query(request) {
+            edit_json(request.body_mut(), |body| {
+                if let Some(Value::String(text)) = body.get_mut("query") {
+                    *text = rewrite(text);
+                }
+            });
+        }
+    })
+}
+
+fn set_header(response: &mut Response<Bytes>, name: &'static str, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
