@@ -96,6 +96,10 @@ impl Walk<'_> {
                 key.len()
             )));
         }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if key.bytes().all(is_plain) {
+            return Ok(()); // Nearly every key: no need to look at characters.
+        }
         let forbidden = |c: char| c.is_control() || matches!(c, '.' | '$' | '#' | ' ');
         match key.chars().find(|c| forbidden(*c)) {
             None => Ok(()),
