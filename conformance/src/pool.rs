@@ -40,6 +40,12 @@ impl Pool {
         self.size == 0
     }
 
+    /// How many devices there are, lent or not.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// Lends a device, as soon as one is free.
     pub async fn take(&self) -> Registered {
         loop {

@@ -1,7 +1,8 @@
 //! Running cases: concurrently, each with its own bench and bounded in time.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -11,6 +12,7 @@ use twinspec_harness::trace::{Record, Recorder};
 
 use crate::bench::{Bench, Leftovers, remove};
 use crate::case::{Case, Group};
+use crate::preflight;
 use crate::target::Target;
 use crate::verdict::{Finding, Outcome, Stop, Verdict};
 
@@ -28,6 +30,7 @@ pub async fn run(
     leftovers: &Leftovers,
     mut progress: impl FnMut(&'static Case, &Outcome),
 ) -> Vec<(Selected, Outcome)> {
+    let health = Arc::new(Health::default());
     let mut outcomes: Vec<Option<Outcome>> = vec![None; cases.len()];
     let numbered = cases.iter().copied().map(|(_, case)| case).enumerate();
     let (alone, together): (Vec<_>, Vec<_>) =
@@ -36,12 +39,17 @@ pub async fn run(
         let places = Arc::new(Semaphore::new(jobs));
         let mut running = JoinSet::new();
         for (index, case) in batch {
-            let (places, target, leftovers) =
-                (Arc::clone(&places), Arc::clone(target), leftovers.clone());
+            let (places, target, leftovers, health) =
+                (Arc::clone(&places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
             running.spawn(async move {
                 // The semaphore is never closed; a failure would only mean less waiting.
                 let _place = places.acquire().await;
-                (index, case, run_case(&target, case, &leftovers).await)
+                if let Some(why) = health.lost() {
+                    return (index, case, unreachable(why));
+                }
+                let outcome = run_case(&target, case, &leftovers).await;
+                health.note(&target, jobs, outcome.verdict).await;
+                (index, case, outcome)
             });
         }
         while let Some(joined) = running.join_next().await {
@@ -54,6 +62,48 @@ pub async fn run(
     }
     let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
     cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
+}
+
+/// Whether the target still answers: without it, a hub that froze would cost every case its budgets.
+#[derive(Default)]
+struct Health {
+    /// Cases without a verdict in a row.
+    in_vain: AtomicUsize,
+    lost: Mutex<Option<String>>,
+}
+
+impl Health {
+    fn lost(&self) -> Option<String> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes how a case ended, and looks at the target when as many cases as run at once ended in
+    /// vain.
+    async fn note(&self, target: &Target, jobs: usize, verdict: Verdict) {
+        if verdict == Verdict::Unsupported {
+            return;
+        }
+        if verdict != Verdict::Inconclusive || target.is_embedded() {
+            self.in_vain.store(0, Ordering::Relaxed);
+            return;
+        }
+        if self.in_vain.fetch_add(1, Ordering::Relaxed) + 1 >= jobs
+            && self.lost().is_none()
+            && let Err(why) = preflight::check(target).await
+        {
+            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
+    }
+}
+
+/// The outcome of a case that was not begun because the target is gone.
+fn unreachable(why: String) -> Outcome {
+    Outcome {
+        verdict: Verdict::Inconclusive,
+        findings: vec![Finding::trouble("the target no longer answers", why, 0)],
+        trace: Vec::new(),
+        duration: Duration::ZERO,
+    }
 }
 
 /// Runs one case and removes what it registered.
@@ -95,10 +145,14 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
 }
 
 /// Removes whatever cases left behind, for example because the run was broken off.
+///
+/// What is gone is no leftover any more.
 pub async fn clean_up(target: &Target, leftovers: &Leftovers) {
     let recorder = Recorder::new(false);
     for device in leftovers.ids() {
-        remove(target, &device, &recorder).await;
+        if remove(target, &device, &recorder).await {
+            leftovers.remove(&device);
+        }
     }
 }
 

@@ -47,9 +47,10 @@ impl FromStr for ConnectionString {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut members = Vec::new();
-        for part in text.trim().split(';').filter(|part| !part.is_empty()) {
+        for (index, part) in text.trim().split(';').filter(|part| !part.is_empty()).enumerate() {
+            // The part itself is not shown: it may be a key.
             let Some((name, value)) = part.split_once('=') else {
-                return Err(ConnectionStringError(format!("the part {part:?} has no =")));
+                return Err(ConnectionStringError(format!("part {} has no =", index + 1)));
             };
             members.push((name, value));
         }

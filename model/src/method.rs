@@ -23,7 +23,9 @@ const CONNECT_SECONDS: std::ops::RangeInclusive<i64> = 0..=300;
 
 /// Characters that a method name may not hold; iot-hub-devguide-direct-methods.md § Method
 /// lifecycle, note.
-const NAME_FORBIDDEN: &str = "$()<>@,;:\\\"/[]?={} \t";
+///
+/// `#` and `+` are ours: no topic name may hold them (MQTT-3.3.2-2).
+const NAME_FORBIDDEN: &str = "$()<>@,;:\\\"/[]?={}#+ \t";
 
 /// A call as a back end makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ impl Leftovers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
     }
 
-    fn remove(&self, device: &str) {
+    pub(crate) fn remove(&self, device: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
     }
 
@@ -139,6 +139,10 @@ impl Bench {
 
     /// A device of the pool with an empty twin.
     async fn borrow_device(&mut self) -> Checked<Registered> {
+        if self.borrowed.len() >= self.target.pool.size() {
+            let why = "needs more devices at once than the profile's pool has";
+            return Err(Stop::Unsupported(why.to_owned()));
+        }
         let device = self.target.pool.take().await;
         self.borrowed.push(device.clone());
         let nothing = json!({ "tags": {}, "properties": { "desired": {} } });

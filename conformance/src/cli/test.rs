@@ -58,7 +58,7 @@ pub(super) struct HubOptions {
     dedicated_hub: bool,
     /// Connection string of a policy with all rights, such as iothubowner
     #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
-    connection_string: Option<ConnectionString>,
+    connection_string: Option<String>,
     /// Certificate authority of the hub, PEM [default: what this machine trusts]
     #[arg(long, value_name = "FILE", env = "TWINSPEC_CA")]
     ca: Option<PathBuf>,
@@ -130,7 +130,7 @@ pub(super) fn test(role: &Role) -> Done {
 
 /// The foreign hub that the options name; `None` for the embedded one.
 fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
-    let Some(credentials) = hub.connection_string.clone() else {
+    let Some(text) = &hub.connection_string else {
         if hub.mqtt.is_some() || hub.http.is_some() || hub.ca.is_some() {
             return Err(Trouble::usage(
                 "--mqtt, --http and --ca need --connection-string, which says how to log in",
@@ -138,6 +138,8 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
         }
         return Ok(None);
     };
+    // Parsed here and not by the argument parser, which would print the key.
+    let credentials: ConnectionString = text.parse().map_err(Trouble::usage)?;
     if let Holder::Identity(identity) = &credentials.holder {
         return Err(Trouble::usage(format!(
             "the connection string is that of the device {identity}; needed is that of a policy \

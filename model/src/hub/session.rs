@@ -10,7 +10,7 @@ use crate::message::TELEMETRY_BYTES_MAX;
 use crate::session::Session;
 use crate::time::Time;
 use crate::wire::mqtt::{
-    ConnAck, Connect, ConnectCode, Delivery, Packet, Publish, SubAck, Subscribe, Will,
+    ConnAck, Connect, ConnectCode, Delivery, Packet, Publish, Qos, SubAck, Subscribe, Will,
 };
 use crate::wire::topic::{DeviceTopic, Filter};
 use crate::wire::username::UserName;
@@ -347,8 +347,9 @@ impl Entity {
 
 /// A will may go to the sender's own telemetry topic only (hub-mqtt.md § 2.6).
 fn is_own_telemetry(peer: &Identity, will: &Will) -> bool {
-    matches!(
-        DeviceTopic::parse(&will.topic),
-        Some(DeviceTopic::Telemetry { identity, .. }) if identity == *peer
-    )
+    will.qos != Qos::ExactlyOnce
+        && matches!(
+            DeviceTopic::parse(&will.topic),
+            Some(DeviceTopic::Telemetry { identity, .. }) if identity == *peer
+        )
 }
