@@ -235,8 +235,11 @@ async fn run_all(
     };
     // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
     let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    result
-        .unwrap_or_else(|| Err(Trouble::environment("broken off; what was registered is removed")))
+    let left = leftovers.ids().len();
+    if left > 0 {
+        anstream::eprintln!("twinspec: {left} devices could not be removed: {}-*", target.prefix);
+    }
+    result.unwrap_or_else(|| Err(Trouble::environment("broken off, no verdict")))
 }
 
 async fn repeat(
