@@ -16,6 +16,7 @@ use twinspec_model::wire::mqtt::{Connect, Packet};
 
 use crate::bench::IfMatch;
 use crate::bench::service_request;
+use crate::pace::back_off;
 use crate::target::Target;
 
 /// How long each of the two endpoints may take.
@@ -53,8 +54,16 @@ async fn set_clock(target: &Target) -> Result<(), String> {
 
 async fn check_service(target: &Target) -> Result<(), String> {
     let request = service_request(target, Method::GET, "/devices?top=1", IfMatch::Absent, None);
-    let answer = target.operator.call(&request, WAIT, &Recorder::new(false)).await;
-    let answer = answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))?;
+    let mut attempt = 0;
+    let answer = loop {
+        let answer = target.operator.call(&request, WAIT, &Recorder::new(false)).await;
+        let answer =
+            answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))?;
+        if !back_off(&answer, attempt).await {
+            break answer;
+        }
+        attempt += 1;
+    };
     match answer.status.as_u16() {
         200 => Ok(()),
         401 | 403 => Err(format!(

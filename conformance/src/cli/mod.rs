@@ -118,3 +118,13 @@ fn print_json(value: &impl serde::Serialize) -> Done {
 fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
     tokio::runtime::Runtime::new().map_err(Trouble::environment)
 }
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn until_stopped() -> Result<(), Trouble> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Trouble::environment)?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.map_err(Trouble::environment),
+        _ = terminate.recv() => Ok(()),
+    }
+}

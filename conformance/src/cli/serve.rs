@@ -167,22 +167,12 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
         Format::Json => print_json(&announcement).map(drop)?,
         Format::Text => print_text(&announcement),
     }
-    let stopped = until_stopped().await;
+    let stopped = super::until_stopped().await;
     if options.ca_file.is_none() {
         // It may have been removed by hand meanwhile.
         let _gone_either_way = std::fs::remove_file(default);
     }
     stopped.map(|()| 0)
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn until_stopped() -> Result<(), Trouble> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Trouble::environment)?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.map_err(Trouble::environment),
-        _ = terminate.recv() => Ok(()),
-    }
 }
 
 fn listen(options: &Options) -> Result<Listen, Trouble> {

@@ -231,7 +231,7 @@ async fn run_all(
     let work = repeat(&target, options, known, seed, &cases, &leftovers);
     let result = tokio::select! {
         result = work => Some(result),
-        _ = tokio::signal::ctrl_c() => None,
+        _ = super::until_stopped() => None,
     };
     // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
     let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
