@@ -13,6 +13,7 @@ mod message;
 mod method;
 mod query;
 mod registry;
+mod row;
 mod service;
 mod session;
 mod twin;
