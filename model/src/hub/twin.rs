@@ -132,10 +132,7 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         self.throttle_twin_update(now)?;
         let write = TwinWrite::from_body(mode, &json::parse(body)?)?;
-        self.entity(identity)?;
-        let Some(entity) = self.entities.get_mut(identity) else {
-            return Err(not_found(identity));
-        };
+        let entity = self.entity(identity)?;
         // A wrong unquoted etag was seen to be ignored on twins (hub-twins.md § 7).
         if let IfMatch::Quoted(etag) = if_match
             && *etag != entity.twin_etag()
@@ -149,14 +146,28 @@ impl Hub {
                 ),
             ));
         }
-        let change = entity.twin.write(mode, &write, &self.config.twin_limits, now)?;
+        self.apply_write(now, mode, identity, &write, outputs)?;
+        self.entity(identity).map(Entity::twin_reply)
+    }
+
+    /// Writes a twin and tells whoever must know.
+    pub(super) fn apply_write(
+        &mut self,
+        now: Time,
+        mode: WriteMode,
+        identity: &Identity,
+        write: &TwinWrite,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let entity = self.entities.get_mut(identity).ok_or_else(|| not_found(identity))?;
+        let change = entity.twin.write(mode, write, &self.config.twin_limits, now)?;
         if let Some(notification) = change.notification {
             entity.notify(notification, outputs);
         }
         if self.config.events {
-            outputs.push(entity.written_event(&self.config.hostname, mode, &write, now));
+            outputs.push(entity.written_event(&self.config.hostname, mode, write, now));
         }
-        Ok(entity.twin_reply())
+        Ok(())
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
