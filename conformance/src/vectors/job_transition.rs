@@ -20,12 +20,10 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
         step.extend(refused.map(|code| ("refused".to_owned(), json!(code))));
         steps.push(Value::Object(step));
     }
-    let shown = job.json();
-    let mut expect = json!({ "steps": steps });
-    if let Some(statistics) = shown.get("deviceJobStatistics") {
-        expect["statistics"] = statistics.clone();
-    }
-    Ok(expect)
+    let mut expect = Map::from_iter([("steps".to_owned(), json!(steps))]);
+    let statistics = job.json().get_mut("deviceJobStatistics").map(Value::take);
+    expect.extend(statistics.map(|statistics| ("statistics".to_owned(), statistics)));
+    Ok(Value::Object(expect))
 }
 
 pub(super) fn at(after: u64) -> Time {
@@ -38,17 +36,15 @@ pub(super) fn request(case: &Value) -> Result<JobRequest, String> {
         Value::Null => Value::Null,
         _ => json!(at(number(case, "start")?).to_string()),
     };
-    let mut body = json!({
-        "type": "scheduleUpdateTwin",
+    let body = json!({
+        "type": case.get("work").and_then(Value::as_str).unwrap_or("scheduleUpdateTwin"),
+        // Only the branch of the type is looked at.
         "updateTwin": { "etag": "*", "tags": { "a": 1 } },
+        "cloudToDeviceMethod": { "methodName": "go" },
         "queryCondition": "*",
         "startTime": start,
         "maxExecutionTimeInSeconds": member(case, "budget")?,
     });
-    if case.get("work").is_some_and(|work| work == "scheduleDeviceMethod") {
-        body["type"] = json!("scheduleDeviceMethod");
-        body["cloudToDeviceMethod"] = json!({ "methodName": "go" });
-    }
     let limits = TwinLimits::default();
     JobRequest::parse("job", body.to_string().as_bytes(), &limits).map_err(|r| r.to_string())
 }
