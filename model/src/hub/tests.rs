@@ -382,3 +382,13 @@ fn a_bulk_item_finds_its_etag_in_any_letter_case() {
     assert_eq!(bulk(&mut bench, "deleteIfMatchETag", "eTag", &Value::Null), 400);
     assert_eq!(bulk(&mut bench, "deleteIfMatchEtag", "etag", &json!("*")), 200);
 }
+
+#[test]
+fn a_module_keeps_who_manages_it() {
+    let mut bench = Bench::new();
+    bench.device("d");
+    let path = "/devices/d/modules/m";
+    let body = json!({ "deviceId": "d", "moduleId": "m", "managedBy": "us" });
+    assert_eq!(bench.call(Method::PUT, path, &body).1["managedBy"], "us");
+    assert_eq!(bench.call(Method::GET, path, &json!({})).1["managedBy"], "us");
+}
