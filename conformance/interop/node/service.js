@@ -52,8 +52,12 @@ export async function register(registry, number, tags) {
 
 const BULK_ITEMS_MAX = 100;
 
-/** All rows of a query, and how many came with each page. */
-export async function pagesOf(query, next = () => query.next()) {
+/**
+ * All rows of a query, and how many came with each page.
+ *
+ * Awaited without an argument, `next` of this SDK begins again and again with the first page.
+ */
+export async function pagesOf(query, next = () => query.next(query.continuationToken)) {
   const rows = [];
   const sizes = [];
   while (query.hasMoreResults) {
