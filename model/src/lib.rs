@@ -6,7 +6,7 @@
 //!
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
-//! - [`query`]: the query language.
+//! - [`query`]: the query language; [`job`]: work on many devices.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod hub;
 pub mod identity;
+pub mod job;
 pub mod json;
 pub mod message;
 pub mod method;

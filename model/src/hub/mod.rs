@@ -9,10 +9,12 @@ mod config;
 mod device;
 mod entropy;
 mod events;
+mod job;
 mod message;
 mod method;
 mod query;
 mod registry;
+mod row;
 mod service;
 mod session;
 mod twin;
@@ -23,7 +25,8 @@ use bytes::Bytes;
 
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
-use method::PendingCall;
+use job::Jobs;
+use method::Calls;
 
 use crate::auth::{Certificate, Policy};
 use crate::event::Event;
@@ -88,10 +91,9 @@ pub struct Hub {
     twin_updates: Option<Throttle>,
     registry_calls: Option<Throttle>,
     queries: Option<Throttle>,
-    /// Method calls in flight, by request id.
-    calls: BTreeMap<u64, PendingCall>,
-    /// When each of them is given up.
-    call_deadlines: BTreeSet<(Time, u64)>,
+    /// Method calls in flight.
+    calls: Calls,
+    jobs: Jobs,
     /// Counts connection-state events.
     connection_events: u64,
 }
@@ -149,8 +151,8 @@ impl Hub {
             twin_updates: None,
             registry_calls: None,
             queries: None,
-            calls: BTreeMap::new(),
-            call_deadlines: BTreeSet::new(),
+            calls: Calls::default(),
+            jobs: Jobs::default(),
             connection_events: 0,
         }
     }
@@ -171,6 +173,7 @@ impl Hub {
             Input::Tick => {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
+                self.run_jobs(now, &mut outputs);
             }
         }
         if !self.config.events {
@@ -183,8 +186,7 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
-        let call = self.call_deadlines.first().map(|(time, _)| *time);
-        connection.into_iter().chain(call).min()
+        [connection, self.calls.next_deadline(), self.jobs.next_due()].into_iter().flatten().min()
     }
 
     /// The hub's shared access policies.

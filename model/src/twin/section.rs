@@ -42,6 +42,15 @@ pub enum MetadataStyle {
     Reported,
 }
 
+/// What stands at a path among the user members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found<'a> {
+    /// A scalar or a whole array.
+    Leaf(&'a Value),
+    /// An object, the section itself included.
+    Object,
+}
+
 type Object = BTreeMap<String, Entry>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +89,21 @@ impl Section {
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// What stands at `path`, without copying it.
+    #[must_use]
+    pub fn find(&self, path: &[String]) -> Option<Found<'_>> {
+        let Some((last, parents)) = path.split_last() else { return Some(Found::Object) };
+        let parent =
+            parents.iter().try_fold(&self.root, |object, name| match &object.get(name)?.node {
+                Node::Leaf(_) => None,
+                Node::Object(object) => Some(object),
+            })?;
+        match &parent.get(last)?.node {
+            Node::Leaf(value) => Some(Found::Leaf(value)),
+            Node::Object(_) => Some(Found::Object),
+        }
     }
 
     /// The user members.
