@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
+import { eventually } from "./device.js";
 import { steer } from "./steer.js";
 
 const installed = createRequire(new URL("../.env/node/package.json", import.meta.url));
@@ -91,3 +92,16 @@ export async function refused(name, status, call) {
 export function codeOf(error) {
   return error.response.headers["iothub-errorcode"];
 }
+
+/** A job in its last state; it must come to one within the budget. */
+export async function followJob(jobs, jobId, heard = () => {}) {
+  let job;
+  await eventually(`job ${jobId} ends`, async () => {
+    ({ jobStatus: job } = await jobs.getJob(jobId));
+    heard(job);
+    return JOB_ENDS.has(job.status);
+  });
+  return job;
+}
+
+const JOB_ENDS = new Set(["completed", "failed", "cancelled"]);
