@@ -6,6 +6,7 @@
 mod connection;
 mod control;
 mod device;
+mod job;
 mod method;
 mod service;
 mod transport;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
@@ -24,6 +26,7 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
+pub use job::{JobHistory, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{identity_path, request as service_request, twin_path};
@@ -68,6 +71,10 @@ pub struct Bench {
     leftovers: Leftovers,
     mine: Vec<String>,
     borrowed: Vec<Registered>,
+    /// Ids of jobs that may wait for their start.
+    jobs: Vec<String>,
+    /// Held by a case that has jobs.
+    job_turn: Option<OwnedSemaphorePermit>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -92,6 +99,8 @@ impl Bench {
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
+            jobs: Vec::new(),
+            job_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
@@ -273,8 +282,9 @@ impl Bench {
         self.target.is_embedded()
     }
 
-    /// Removes what this case registered.
+    /// Removes what this case registered and cancels what it planned.
     pub(crate) async fn clean_up(&mut self) {
+        self.cancel_jobs().await;
         self.borrowed.drain(..).for_each(|device| self.target.pool.give_back(device));
         for device in std::mem::take(&mut self.mine) {
             if remove(&self.target, &device, &self.recorder).await {

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod connection;
 pub mod http;
+pub mod job;
 pub mod method;
 pub mod query;
 pub mod registry;

@@ -3,6 +3,7 @@
 mod auth;
 mod connection;
 mod http;
+mod job;
 mod method;
 mod query;
 mod registry;
@@ -20,6 +21,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     twin::MUTANTS,
     method::MUTANTS,
     query::MUTANTS,
+    job::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,
