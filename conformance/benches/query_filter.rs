@@ -40,18 +40,18 @@ struct Question {
 
 const QUESTIONS: [Question; 2] = [
     Question {
-        name: "filter, 1 % of the rows match",
+        name: "filter, 100 rows match",
         ours: "SELECT * FROM devices \
-               WHERE tags.site.region = 'r3' AND properties.reported.rate >= 90",
+               WHERE tags.site.region = 'r3' AND properties.reported.rate >= 990",
         theirs: "SELECT {text} FROM twins WHERE doc ->> '$.tags.site.region' = 'r3' \
-                 AND doc ->> '$.properties.reported.rate' >= 90",
+                 AND doc ->> '$.properties.reported.rate' >= 990",
     },
     Question {
         name: "group",
         ours: "SELECT tags.site.region AS region, COUNT() AS n, \
                AVG(properties.reported.rate) AS rate FROM devices GROUP BY tags.site.region",
         theirs: "SELECT json_object('region', doc ->> '$.tags.site.region', 'n', count(*), \
-                 'rate', avg(doc ->> '$.properties.reported.rate')) FROM twins \
+                 'rate', CAST(avg(doc ->> '$.properties.reported.rate') AS INT)) FROM twins \
                  GROUP BY doc ->> '$.tags.site.region'",
     },
 ];
@@ -163,7 +163,7 @@ impl Fleet {
         connect.user_name = Some(format!("{HOST}/{device}/?api-version=2021-04-12"));
         let password = auth::sign(key, &format!("{HOST}/devices/{device}"), expiry, None);
         connect.password = password.map(Into::into);
-        let body = json!({ "rate": n % 100, "link": "wifi", "firmware": { "version": "1.2.3" } });
+        let body = json!({ "rate": n % 1000, "link": "wifi", "firmware": { "version": "1.2.3" } });
         let topic = "$iothub/twin/PATCH/properties/reported/?$rid=1";
         let report = Publish::at_most_once(topic.to_owned(), body.to_string());
         let connection = ConnectionId(n as u64);
