@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,6 +20,8 @@ use super::{Hub, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::job::{Job, JobRequest, JobRow, JobStatus, RowEnd, TYPE_NAMES, Work};
+use crate::method::MethodCall;
+use crate::registry::not_found;
 use crate::throttle::Throttle;
 use crate::time::Time;
 use crate::twin::{TwinWrite, WriteMode};
@@ -226,50 +229,69 @@ impl Hub {
     /// Works on the next rows, as many as a tick may, and returns when to go on.
     fn work_off(&mut self, now: Time, id: &str, outputs: &mut Vec<Output>) -> Time {
         let rule = self.config.throttles.job_operations;
-        for _ in 0..SLICE {
-            let Some(job) = self.jobs.by_id.get_mut(id) else { return now };
-            if job.status() != JobStatus::Running || job.deadline() <= now || job.is_worked_off() {
-                return now;
-            }
-            if take(rule, &mut self.jobs.operations, now).is_err() {
-                return now.after(PACE);
-            }
-            let Some((row, device)) = job.take_next() else { return now };
-            match &job.request.work {
-                Work::Twin(write) => {
-                    let write = write.clone();
-                    self.patch_for_job(now, id, row, &device, &write, outputs);
-                }
-                Work::Method(call) => {
-                    let call = call.clone();
-                    let until = job.deadline();
-                    let caller = Caller::Job { id: id.to_owned(), row };
-                    self.call_for_job(now, caller, &device, call, until, outputs);
-                }
-            }
+        let Some(job) = self.jobs.by_id.get_mut(id) else { return now };
+        if job.status() != JobStatus::Running || job.deadline() <= now {
+            return now;
         }
-        now
+        let asked = job.rows_left().min(SLICE);
+        let allowed = (0..asked).take_while(|_| take(rule, &mut self.jobs.operations, now).is_ok());
+        let rows = job.take_rows(allowed.count());
+        let not_before = if rows.len() < asked { now.after(PACE) } else { now };
+        match job.request.work.clone() {
+            Work::Twin(write) => self.patch_rows(now, id, rows, &write, outputs),
+            Work::Method(call) => self.call_rows(now, id, rows, &call, outputs),
+        }
+        not_before
     }
 
-    fn patch_for_job(
+    fn patch_rows(
         &mut self,
         now: Time,
         id: &str,
-        row: usize,
-        device: &Identity,
+        rows: Range<usize>,
         write: &TwinWrite,
         outputs: &mut Vec<Output>,
     ) {
-        let result = self.apply_write(now, WriteMode::Patch, device, write, outputs);
-        let end = match result {
-            Ok(()) => RowEnd::Patched,
-            Err(refusal) => {
-                RowEnd::Failed { code: refusal.code.name(), description: refusal.message }
-            }
-        };
-        if let Some(job) = self.jobs.by_id.get_mut(id) {
+        let Some(job) = self.jobs.by_id.get_mut(id) else { return };
+        // Rows and twins have one order, so that one walk meets all.
+        let first = job.rows().get(rows.start).map(|row| row.identity.clone());
+        let Some(first) = first else { return };
+        let mut twins = self.entities.range_mut(first..).peekable();
+        for row in rows {
+            let Some(identity) = job.rows().get(row).map(|row| &row.identity) else { return };
+            while twins.next_if(|(other, _)| *other < identity).is_some() {}
+            let entity = twins.next_if(|(other, _)| *other == identity);
+            let result = match entity {
+                Some((_, entity)) => {
+                    entity.write_twin(&self.config, WriteMode::Patch, write, now, outputs)
+                }
+                None => Err(not_found(identity)),
+            };
+            let end = result.map_or_else(
+                |refusal| RowEnd::Failed {
+                    code: refusal.code.name(),
+                    description: refusal.message,
+                },
+                |()| RowEnd::Patched,
+            );
             job.begin_row(row, now);
             job.end_row(row, end, now);
+        }
+    }
+
+    fn call_rows(
+        &mut self,
+        now: Time,
+        id: &str,
+        rows: Range<usize>,
+        call: &Arc<MethodCall>,
+        outputs: &mut Vec<Output>,
+    ) {
+        for row in rows {
+            let Some(job) = self.jobs.by_id.get(id) else { return };
+            let Some(device) = job.rows().get(row).map(|row| row.identity.clone()) else { return };
+            let (caller, until) = (Caller::Job { id: id.to_owned(), row }, job.deadline());
+            self.call_for_job(now, caller, &device, Arc::clone(call), until, outputs);
         }
     }
 

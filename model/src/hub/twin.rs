@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::service::{IfMatch, Reply};
-use super::{ConnectionId, Entity, Hub, Output};
+use super::{ConnectionId, Entity, Hub, HubConfig, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::json;
@@ -146,28 +146,9 @@ impl Hub {
                 ),
             ));
         }
-        self.apply_write(now, mode, identity, &write, outputs)?;
-        self.entity(identity).map(Entity::twin_reply)
-    }
-
-    /// Writes a twin and tells whoever must know.
-    pub(super) fn apply_write(
-        &mut self,
-        now: Time,
-        mode: WriteMode,
-        identity: &Identity,
-        write: &TwinWrite,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Refusal> {
         let entity = self.entities.get_mut(identity).ok_or_else(|| not_found(identity))?;
-        let change = entity.twin.write(mode, write, &self.config.twin_limits, now)?;
-        if let Some(notification) = change.notification {
-            entity.notify(notification, outputs);
-        }
-        if self.config.events {
-            outputs.push(entity.written_event(&self.config.hostname, mode, write, now));
-        }
-        Ok(())
+        entity.write_twin(&self.config, mode, &write, now, outputs)?;
+        Ok(entity.twin_reply())
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
@@ -206,6 +187,25 @@ impl Entity {
     /// The root etag: base64 of an 8-byte counter, as the service writes it.
     pub(super) fn twin_etag(&self) -> String {
         STANDARD.encode(self.twin.etag_number().to_be_bytes())
+    }
+
+    /// Writes the twin and tells whoever must know.
+    pub(super) fn write_twin(
+        &mut self,
+        config: &HubConfig,
+        mode: WriteMode,
+        write: &TwinWrite,
+        now: Time,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let change = self.twin.write(mode, write, &config.twin_limits, now)?;
+        if let Some(notification) = change.notification {
+            self.notify(notification, outputs);
+        }
+        if config.events {
+            outputs.push(self.written_event(&config.hostname, mode, write, now));
+        }
+        Ok(())
     }
 
     fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {

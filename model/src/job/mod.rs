@@ -7,6 +7,8 @@
 mod request;
 mod row;
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 pub use request::{ID_LENGTH_MAX, JobRequest, JobType, TYPE_NAMES, Work, id_error};
@@ -174,7 +176,7 @@ impl Job {
         match self.status {
             JobStatus::Queued => self.created,
             JobStatus::Scheduled => self.begins(),
-            JobStatus::Running if !self.is_worked_off() => self.created,
+            JobStatus::Running if self.rows_left() > 0 => self.created,
             JobStatus::Running => self.deadline(),
             JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
                 self.ended.unwrap_or(self.created).after(RETENTION)
@@ -216,20 +218,19 @@ impl Job {
         }
     }
 
-    /// Whether every row was looked at once.
+    /// Rows that nobody has looked at.
     #[must_use]
-    pub fn is_worked_off(&self) -> bool {
-        self.next >= self.rows.len()
+    pub fn rows_left(&self) -> usize {
+        self.rows.len().saturating_sub(self.next)
     }
 
-    /// The next row nobody has looked at, in the order of devices.
-    pub fn take_next(&mut self) -> Option<(usize, Identity)> {
-        if self.status != JobStatus::Running {
-            return None;
+    /// The next `count` rows that nobody has looked at, in the order of devices.
+    pub fn take_rows(&mut self, count: usize) -> Range<usize> {
+        let first = self.next;
+        if self.status == JobStatus::Running {
+            self.next += count.min(self.rows_left());
         }
-        let row = self.rows.get(self.next)?;
-        self.next += 1;
-        Some((self.next - 1, row.identity.clone()))
+        first..self.next
     }
 
     /// P3: the work on a row begins.

@@ -68,7 +68,7 @@ fn apply(job: &mut Job, moment: &mut usize, event: &Event) {
             let devices = devices.map(|n| (0..n).map(|i| Identity::device(format!("d{i}"))));
             job.start(devices.map(Iterator::collect).map_err(|()| "why".to_owned()), now);
         }
-        Event::TakeNext => drop(job.take_next()),
+        Event::TakeNext => drop(job.take_rows(1)),
         Event::Begin(row) => drop(job.begin_row(*row, now)),
         Event::End(row, well) => {
             let failed = RowEnd::Failed { code: "X", description: "y".to_owned() };
