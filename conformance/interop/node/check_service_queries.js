@@ -59,12 +59,14 @@ check(
 check(
   "No match is one empty page, which is the last",
   async function noMatch(hub) {
-    const registry = service.registryOf(hub);
-    const query = registry.createQuery("SELECT * FROM devices WHERE tags.site = 'nowhere'", 5);
-    const { result, message } = await query.next();
-    device.equal("rows", result, []);
-    assert.equal(message.headers["x-ms-item-type"], "Twin");
-    assert.equal(query.hasMoreResults, false);
+    const { registry, ids, text } = await withFleet(hub, 1);
+    for (const [condition, wanted] of [["enabled", ids], ["disabled", []]]) {
+      const query = registry.createQuery(`${text} AND status = '${condition}'`, 5);
+      const { result, message } = await query.next();
+      device.equal(condition, idsOf(result), wanted);
+      assert.equal(message.headers["x-ms-item-type"], "Twin");
+      assert.equal(query.hasMoreResults, false);
+    }
   },
 );
 

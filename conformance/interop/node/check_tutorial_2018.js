@@ -1,17 +1,18 @@
 /**
- * The firmware tutorial of 2018 with the official Node SDKs on both sides, in `tutorial-2018`
- * (firmware-patterns.md, part b).
+ * The firmware tutorial of 2018, in `tutorial-2018`, with the official Node SDKs of today and of
+ * then (firmware-patterns.md, part b; sdk-wire-facts.md on the SDKs of 2018).
  */
 
 import assert from "node:assert/strict";
+import { promisify } from "node:util";
 
 import * as device from "./device.js";
 import { check, run } from "./runner.js";
 import { wireOf } from "./sdk.js";
-import * as service from "./service.js";
-import { body, newId } from "./service.js";
+import { body, newId, registryOf } from "./service.js";
 import { firmwareOf, scheduleUpdate, watchUpdate } from "./tutorial-2018/back_end.js";
 import { startDevice } from "./tutorial-2018/device.js";
+import { OF_2018, TODAY } from "./tutorial-2018/sdk.js";
 
 const CHECK_VALUE = "c0ffee77";
 const FIRMWARE = {
@@ -36,40 +37,39 @@ const STATES = [
 
 check(
   "The job is completed, and the query sees all chillers, and only them, through every phase",
-  async function rollOut(hub) {
-    const { registry, jobs, type, chillers } = await withChillers(hub, 3);
-    const [other] = await connected(hub, registry, newId("heater"), 1);
-    const job = await scheduleUpdate(jobs, type, FIRMWARE);
-    assert.equal(job.status, "completed");
-    const { succeededCount, failedCount } = job.deviceJobStatistics;
-    assert.deepEqual([succeededCount, failedCount], [3, 0]);
-    const seen = await watchUpdate(registry, type, isUpdated);
-    device.equal("devices", [...seen.keys()].sort(), chillers.map((each) => each.id).sort());
-    for (const states of seen.values()) followsEachOther(states);
-    for (const { id } of chillers) {
-      const { desired, reported } = (await body(registry.getTwin(id))).properties;
-      device.equal("desired", [desired.patchId, desired.firmware], ["Firmware update", FIRMWARE]);
-      assert.equal(desired.$version, 2);
-      const { lastFwUpdateStartTime: start, lastFwUpdateEndTime: end } = reported.firmware;
-      assert.ok(start.endsWith("Z") && start <= end);
-    }
-    assert.equal((await body(registry.getTwin(other.id))).properties.desired.$version, 1);
+  function rollOut(hub) {
+    return rollsOut(hub, TODAY);
   },
 );
 
+check("The same with the SDKs of 2018 on both sides", function rollOutOf2018(hub) {
+  return rollsOut(hub, OF_2018);
+});
+
+check("Chillers of 2018 are updated by a back end of today", function oldDevices(hub) {
+  return rollsOut(hub, { ...TODAY, connected: OF_2018.connected });
+});
+
 check(
   "A chiller sends eleven reported patches, one a step, and each is acknowledged",
-  async function elevenPatches(hub) {
-    const { registry, jobs, type, chillers } = await withChillers(hub, 1);
-    await scheduleUpdate(jobs, type, FIRMWARE);
-    await watchUpdate(registry, type, isUpdated);
-    const [{ id }] = chillers;
-    const patches = patchesOf(id);
-    device.equal("states", patches.map(stateOf), ["current: ", ...STATES]);
-    const ends = [0, 1, 10].map((n) => [patches[n].currentFwVersion, patches[n].pendingFwVersion]);
-    device.equal("versions", ends, [["1.0.0", ""], [undefined, "9.1.0"], ["9.1.0", ""]]);
-    const { $version } = (await body(registry.getTwin(id))).properties.reported;
-    assert.equal($version, 12);
+  function elevenPatches(hub) {
+    return sendsElevenPatches(hub, TODAY);
+  },
+);
+
+check("A chiller of 2018 does the same", function elevenPatchesOf2018(hub) {
+  return sendsElevenPatches(hub, OF_2018);
+});
+
+check(
+  "The service SDK of 2018 writes twins with a bare star and a bare etag",
+  async function bareEtags(hub) {
+    const me = hub.newDevice();
+    const registry = OF_2018.registryOf(hub);
+    const update = promisify(registry.updateTwin.bind(registry));
+    const twin = await update(me.id, { tags: { n: 1 } }, "*");
+    await update(me.id, { tags: { n: 2 } }, twin.etag);
+    device.equal("tags", (await body(registryOf(hub).getTwin(me.id))).tags, { n: 2 });
   },
 );
 
@@ -129,21 +129,55 @@ check(
   },
 );
 
-/** Simulated devices of a type of their own. */
-async function withChillers(hub, number) {
-  const registry = service.registryOf(hub);
-  const type = newId("chiller");
-  const chillers = await connected(hub, registry, type, number);
-  return { registry, jobs: service.jobsOf(hub), type, chillers };
+async function rollsOut(hub, sdk) {
+  const { registry, jobs, type, chillers } = await withChillers(hub, 3, sdk);
+  const [other] = await connected(hub, newId("heater"), 1, sdk);
+  const job = await scheduleUpdate(jobs, type, FIRMWARE);
+  assert.equal(job.status, "completed");
+  const { succeededCount, failedCount } = job.deviceJobStatistics;
+  assert.deepEqual([succeededCount, failedCount], [3, 0]);
+  const seen = await watchUpdate(registry, type, isUpdated);
+  device.equal("devices", [...seen.keys()].sort(), chillers.map((each) => each.id).sort());
+  for (const states of seen.values()) followsEachOther(states);
+  for (const { id } of chillers) {
+    const { desired, reported } = (await twinOf(hub, id)).properties;
+    device.equal("desired", [desired.patchId, desired.firmware], ["Firmware update", FIRMWARE]);
+    assert.equal(desired.$version, 2);
+    const { lastFwUpdateStartTime: start, lastFwUpdateEndTime: end } = reported.firmware;
+    assert.ok(start.endsWith("Z") && start <= end);
+  }
+  assert.equal((await twinOf(hub, other.id)).properties.desired.$version, 1);
 }
 
-async function connected(hub, registry, devicetype, number) {
+async function sendsElevenPatches(hub, sdk) {
+  const { registry, jobs, type, chillers } = await withChillers(hub, 1, sdk);
+  await scheduleUpdate(jobs, type, FIRMWARE);
+  await watchUpdate(registry, type, isUpdated);
+  const [{ id }] = chillers;
+  const patches = patchesOf(id);
+  device.equal("states", patches.map(stateOf), ["current: ", ...STATES]);
+  const ends = [0, 1, 10].map((n) => [patches[n].currentFwVersion, patches[n].pendingFwVersion]);
+  device.equal("versions", ends, [["1.0.0", ""], [undefined, "9.1.0"], ["9.1.0", ""]]);
+  assert.equal((await twinOf(hub, id)).properties.reported.$version, 12);
+}
+
+function twinOf(hub, id) {
+  return body(registryOf(hub).getTwin(id));
+}
+
+/** Simulated devices of a type of their own. */
+async function withChillers(hub, number, sdk = TODAY) {
+  const type = newId("chiller");
+  const chillers = await connected(hub, type, number, sdk);
+  return { registry: sdk.registryOf(hub), jobs: sdk.jobsOf(hub), type, chillers };
+}
+
+async function connected(hub, devicetype, number, sdk) {
   const made = [];
   for (let n = 0; n < number; n += 1) {
     const me = hub.newDevice();
-    await registry.updateTwin(me.id, { tags: { devicetype } }, "*");
-    const client = await device.connected(hub, me.connectionString);
-    await startDevice(client, CHECK_VALUE);
+    await registryOf(hub).updateTwin(me.id, { tags: { devicetype } }, "*");
+    await startDevice(await sdk.connected(hub, me.connectionString), CHECK_VALUE);
     await device.eventually("SUBACK", () => wireOf(me.id).from("suback").length > 1);
     made.push(me);
   }

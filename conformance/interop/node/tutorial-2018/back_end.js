@@ -3,10 +3,12 @@
  * tag, and a query tells how far they are (firmware-patterns.md, part b; jobs.md § 3.1).
  *
  * That the job is completed means only that the twins are written.
+ * The SDK is called with callbacks, which it takes in its versions of 2018 and of today.
  */
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 
 /** How long a job may run, in seconds. */
 const BUDGET = 300;
@@ -24,10 +26,11 @@ export async function scheduleUpdate(jobs, deviceType, firmware) {
     properties: { desired: { patchId: "Firmware update", firmware } },
   };
   const id = randomUUID();
-  await jobs.scheduleTwinUpdate(id, condition(deviceType), patch, new Date(), BUDGET);
+  const where = condition(deviceType);
+  await call(jobs, "scheduleTwinUpdate", id, where, patch, new Date(), BUDGET);
   return poll(`job ${id} to end`, async () => {
-    const { jobStatus } = await jobs.getJob(id);
-    return JOB_ENDS.includes(jobStatus.status) ? jobStatus : undefined;
+    const job = await call(jobs, "getJob", id);
+    return JOB_ENDS.includes(job.status) ? job : undefined;
   });
 }
 
@@ -56,7 +59,7 @@ export async function firmwareOf(registry, deviceType) {
   const query = registry.createQuery(text, 100);
   const firmware = new Map();
   while (query.hasMoreResults) {
-    const { result: twins } = await query.nextAsTwin();
+    const twins = await call(query, "nextAsTwin");
     for (const twin of twins) firmware.set(twin.deviceId, twin.properties.reported.firmware ?? {});
   }
   return firmware;
@@ -64,6 +67,10 @@ export async function firmwareOf(registry, deviceType) {
 
 function condition(deviceType) {
   return `tags.devicetype = '${deviceType}'`;
+}
+
+function call(client, method, ...given) {
+  return promisify(client[method].bind(client))(...given);
 }
 
 /** Asks again and again until there is an answer. */

@@ -48,7 +48,8 @@ const INITIAL = {
  * `goodCheckValue` is what a sound image has; another one in a request makes `verify` fail.
  */
 export async function startDevice(client, goodCheckValue) {
-  const device = new Device(await client.getTwin(), goodCheckValue);
+  const twin = await promisify(client.getTwin.bind(client))();
+  const device = new Device(twin, goodCheckValue);
   await device.begin();
   return device;
 }
