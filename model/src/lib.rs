@@ -6,11 +6,12 @@
 //!
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
-//! - [`query`]: the query language.
+//! - [`query`]: the query language; [`configuration`]: settings for many twins at once.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
 pub mod auth;
+pub mod configuration;
 pub mod error;
 pub mod event;
 pub mod hub;
