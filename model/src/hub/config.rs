@@ -37,6 +37,10 @@ pub struct HubLimits {
     pub subscriptions_max: usize,
     /// How long a connection outlives its token (HUB-AUTH-016).
     pub token_grace: Duration,
+    /// Configurations a hub may have.
+    pub configurations_max: usize,
+    /// How long after a change configurations look at the twins it concerns (A-H61).
+    pub rollout_wait: Duration,
 }
 
 /// Throttles; none by default, because a test bench wants speed.
@@ -85,6 +89,8 @@ impl Default for HubLimits {
             idle_max: Duration::from_secs(1767),
             subscriptions_max: 5,
             token_grace: Duration::from_secs(600),
+            configurations_max: 100,
+            rollout_wait: Duration::from_millis(100),
         }
     }
 }

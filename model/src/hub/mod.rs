@@ -6,6 +6,7 @@
 
 mod bulk;
 mod config;
+mod configuration;
 mod device;
 mod entropy;
 mod events;
@@ -13,6 +14,7 @@ mod message;
 mod method;
 mod query;
 mod registry;
+mod rollout;
 mod service;
 mod session;
 mod twin;
@@ -24,8 +26,10 @@ use bytes::Bytes;
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
 use method::PendingCall;
+use rollout::Rollout;
 
 use crate::auth::{Certificate, Policy};
+use crate::configuration::{Configuration, Targeting};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::message::Mailbox;
@@ -94,6 +98,10 @@ pub struct Hub {
     call_deadlines: BTreeSet<(Time, u64)>,
     /// Counts connection-state events.
     connection_events: u64,
+    /// Automatic device configurations by id.
+    configurations: BTreeMap<String, Configuration>,
+    /// The twins they have yet to look at.
+    rollout: Rollout,
 }
 
 /// One registered identity with all that hangs on it.
@@ -111,6 +119,8 @@ struct Entity {
     throttled_until: Option<Time>,
     /// Until when a fault command keeps the identity out.
     refused_until: Option<Time>,
+    /// What configurations set in the twin; none for nearly every twin.
+    targeting: Option<Box<Targeting>>,
 }
 
 /// One open MQTT connection.
@@ -152,6 +162,8 @@ impl Hub {
             calls: BTreeMap::new(),
             call_deadlines: BTreeSet::new(),
             connection_events: 0,
+            configurations: BTreeMap::new(),
+            rollout: Rollout::default(),
         }
     }
 
@@ -171,6 +183,7 @@ impl Hub {
             Input::Tick => {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
+                self.roll_out(now, &mut outputs);
             }
         }
         if !self.config.events {
@@ -184,7 +197,7 @@ impl Hub {
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
         let call = self.call_deadlines.first().map(|(time, _)| *time);
-        connection.into_iter().chain(call).min()
+        connection.into_iter().chain(call).chain(self.rollout.due()).min()
     }
 
     /// The hub's shared access policies.

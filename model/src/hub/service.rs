@@ -177,6 +177,9 @@ impl Hub {
             }
             // It was taken aside already: its answer comes later.
             Call::MethodInvoke(_) => Ok(Reply::no_content()),
+            Call::Configuration(call) => {
+                self.configuration_call(now, call, &if_match, body, top, outputs)
+            }
             Call::TelemetryPost(identity) => {
                 self.post_telemetry(now, &identity, headers, body, outputs)
             }
@@ -284,6 +287,8 @@ fn permission(call: &Call) -> Permission {
         | Call::MethodInvoke(_)
         | Call::Query
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
+        Call::Configuration(call) if call.is_read() => Permission::RegistryRead,
+        Call::Configuration(_) => Permission::RegistryWrite,
         Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
             Permission::DeviceConnect
         }

@@ -84,6 +84,7 @@ impl Hub {
         if self.config.events {
             outputs.push(entity.reported_event(&self.config.hostname, &body, now));
         }
+        self.touch(now, peer);
         Ok(version)
     }
 
@@ -155,7 +156,9 @@ impl Hub {
         if self.config.events {
             outputs.push(entity.written_event(&self.config.hostname, mode, &write, now));
         }
-        Ok(entity.twin_reply())
+        let reply = entity.twin_reply();
+        self.touch(now, identity);
+        Ok(reply)
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
@@ -196,7 +199,7 @@ impl Entity {
         STANDARD.encode(self.twin.etag_number().to_be_bytes())
     }
 
-    fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
+    pub(super) fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
         let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
             let topic = HubTopic::Desired { version: notification.version }.to_topic();
@@ -247,6 +250,10 @@ impl Entity {
             twin.extend(tags.map(|tags| ("tags".to_owned(), Value::Object(tags))));
             twin.extend(reason.map(|reason| ("statusReason".to_owned(), json!(reason))));
             twin.extend(scope.map(|scope| ("deviceScope".to_owned(), json!(scope))));
+            let parents = Some(&settings.parent_scopes).filter(|scopes| !scopes.is_empty());
+            twin.extend(parents.map(|scopes| ("parentScopes".to_owned(), json!(scopes))));
+            let statuses = self.configuration_statuses();
+            twin.extend(statuses.map(|statuses| ("configurations".to_owned(), statuses)));
         }
         twin
     }
