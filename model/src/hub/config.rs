@@ -39,7 +39,8 @@ pub struct HubLimits {
     pub token_grace: Duration,
     /// Configurations a hub may have.
     pub configurations_max: usize,
-    /// How long after a change configurations look at the twins it concerns (A-H61).
+    /// How long after a change configurations look at the twins it concerns; the service looks at
+    /// all twins every five minutes.
     pub rollout_wait: Duration,
 }
 

@@ -5,6 +5,8 @@ mod fleet;
 mod language;
 mod pages;
 
+pub(super) use fleet::settled;
+
 use crate::case::Case;
 
 /// All cases of the subject.
