@@ -1,6 +1,7 @@
 //! Defects of a hub, a folder for each subject.
 
 mod auth;
+mod configuration;
 mod connection;
 mod http;
 mod method;
@@ -20,6 +21,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     twin::MUTANTS,
     method::MUTANTS,
     query::MUTANTS,
+    configuration::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,

@@ -92,7 +92,7 @@ async fn left_notified(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&at.device).await?;
     at.leave(bench).await?;
     at.gets(bench, "HUB-CFG-008", &json!({})).await?;
-    let seen = connection.notification().await?.members();
+    let seen = connection.notification_by("HUB-CFG-008").await?.members();
     bench.equal_json("HUB-CFG-008", "notification", &json!({ "fan": null }), &seen);
     Ok(())
 }

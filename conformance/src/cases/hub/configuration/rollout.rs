@@ -116,7 +116,7 @@ async fn notified(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&member.device).await?;
     member.configure(bench, 10, &setting("fan.rpm", json!(66))).await?;
     let twin = member.gets(bench, "HUB-CFG-006", &json!({ "fan": { "rpm": 66 } })).await?;
-    let seen = connection.notification().await?;
+    let seen = connection.notification_by("HUB-CFG-006").await?;
     let allowed = json!({ "fan": { "rpm": 66 } });
     bench.equal_json("HUB-CFG-006", "notification", &allowed, &seen.members());
     let version = twin.pointer("/properties/desired/$version").and_then(Value::as_u64);
