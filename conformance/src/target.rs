@@ -1,6 +1,7 @@
 //! The hub under test: where it is, and with what right it is used.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
 use crate::case::Need;
-use crate::pace::Pace;
+use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
 use crate::profile::Profile;
 
@@ -54,7 +55,7 @@ pub struct Target {
     /// Devices made beforehand; empty where the hub has a registry.
     pub pool: Pool,
     /// How fast requests may follow each other.
-    pub pace: Pace,
+    pub pace: Arc<Pace>,
     /// Start of every identity's name.
     pub prefix: String,
     names: AtomicU64,
@@ -243,7 +244,7 @@ impl Target {
             operator,
             // The profile was checked when it was read.
             pool: Pool::new(&profile.devices).unwrap_or_default(),
-            pace: Pace::new(profile.requests_per_second),
+            pace: Arc::new(Pace::new(profile.requests_per_second)),
             profile,
             patience: 1.0,
             keep_secrets: false,
@@ -261,6 +262,12 @@ impl Target {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// How requests to this target wait for each other.
+    #[must_use]
+    pub fn courtesy(&self) -> Courtesy {
+        Courtesy::new(Arc::clone(&self.pace), !self.is_embedded())
     }
 
     /// `budget` as this target's patience stretches it.

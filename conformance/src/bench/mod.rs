@@ -29,6 +29,7 @@ pub use service::IfMatch;
 pub(crate) use service::{identity_path, request as service_request, twin_path};
 
 use crate::ambiguity;
+use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop};
 
@@ -65,6 +66,7 @@ impl Leftovers {
 pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
+    pub(crate) courtesy: Courtesy,
     leftovers: Leftovers,
     mine: Vec<String>,
     borrowed: Vec<Registered>,
@@ -86,9 +88,11 @@ impl Bench {
     #[must_use]
     pub fn new(target: Arc<Target>, leftovers: Leftovers) -> Self {
         let recorder = Recorder::new(target.keep_secrets);
+        let courtesy = target.courtesy();
         Self {
             target,
             recorder,
+            courtesy,
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
@@ -296,7 +300,7 @@ impl Bench {
 pub(crate) async fn remove(target: &Target, device: &str, recorder: &Recorder) -> bool {
     let path = service::identity_path(&Identity::device(device));
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
+    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
     answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
 }
 

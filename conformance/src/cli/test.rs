@@ -182,12 +182,19 @@ fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunO
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
-    let cases: Vec<Selected> =
-        case::all().filter(|(group, case)| filter.selects(group, case) && in_shard(case)).collect();
+    let mut cases: Vec<Selected> =
+        case::all().filter(|(group, case)| filter.selects(group, case)).collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
+            options.filter
+        )));
+    }
+    let matching = cases.len();
+    cases.retain(|(_, case)| options.shard.is_none_or(|shard| shard.holds(case.id)));
+    if cases.is_empty() {
+        return Err(Trouble::usage(format!(
+            "none of the {matching} cases that match the filter {:?} is in this shard",
             options.filter
         )));
     }

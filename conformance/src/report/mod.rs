@@ -102,7 +102,7 @@ pub struct CaseRecord {
 pub enum Conformance {
     /// 0: nothing a MUST demands is missing.
     Conformant,
-    /// 3: some case reached no verdict.
+    /// 3: some case reached no verdict, or nothing was judged.
     Unknown,
     /// 1: a MUST is broken, or a known failure passes.
     NotConformant,
@@ -149,13 +149,19 @@ impl Report {
         }
     }
 
+    /// Whether nothing was judged: every case is unsupported.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.summary.unsupported == self.cases.len()
+    }
+
     /// What the report means.
     #[must_use]
     pub fn conformance(&self) -> Conformance {
         let summary = &self.summary;
         if summary.fail + summary.unexpected_pass > 0 {
             Conformance::NotConformant
-        } else if summary.inconclusive + summary.error > 0 {
+        } else if summary.inconclusive + summary.error > 0 || self.is_empty() {
             Conformance::Unknown
         } else {
             Conformance::Conformant

@@ -163,6 +163,9 @@ fn closing(report: &Report) -> String {
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
+        Conformance::Unknown if report.is_empty() => {
+            (AnsiColor::Yellow.on_default().bold(), "NOTHING JUDGED")
+        }
         Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),
     };
     format!(

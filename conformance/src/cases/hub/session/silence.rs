@@ -129,7 +129,7 @@ async fn demand_not_answered(
     bench.watch_twin(&who.identity, shows).await?;
     connection.subscribe(&Filter::TwinResponse, Qos::AtMostOnce).await?;
     connection.publish("$iothub/twin/GET/?$rid=heard", "").await?;
-    let first = connection.any_twin_answer().await?;
+    let first = connection.any_twin_answer("HUB-TWIN-001").await?;
     bench.equal(requirement, "request id of the first answer", "heard", &first.rid);
     Ok(())
 }
