@@ -26,7 +26,7 @@ use crate::select::{Filter, Shard};
 use crate::target::{Parts, Target};
 use crate::verdict::{Outcome, Verdict};
 
-/// How long the removal of leftovers may take after Ctrl-C.
+/// How long the removal of leftovers may take after a run or Ctrl-C.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// Whom to judge.
@@ -236,17 +236,26 @@ async fn run_all(
     }
     let leftovers = Leftovers::default();
     let work = repeat(&target, options, known, seed, &cases, &leftovers);
-    let result = tokio::select! {
-        result = work => Some(result),
-        _ = super::until_stopped() => None,
-    };
-    // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
-    let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    let left = leftovers.ids().len();
-    if left > 0 {
-        anstream::eprintln!("twinspec: {left} devices could not be removed: {}-*", target.prefix);
+    tokio::select! {
+        result = work => result,
+        stopped = super::until_stopped() => {
+            stopped?;
+            let left = tidy_up(&target, &leftovers).await;
+            let left = match left.len() {
+                0 => String::new(),
+                count => format!("; {count} devices are left behind: {}", left.join(" ")),
+            };
+            Err(Trouble::environment(format!("broken off, no verdict{left}")))
+        }
     }
-    result.unwrap_or_else(|| Err(Trouble::environment("broken off, no verdict")))
+}
+
+/// Removes what the cases left behind and returns what the hub keeps all the same.
+///
+/// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
+async fn tidy_up(target: &Target, leftovers: &Leftovers) -> Vec<String> {
+    let _late_ones_stay = tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
+    leftovers.ids()
 }
 
 async fn repeat(
@@ -271,11 +280,12 @@ async fn repeat(
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
-        if let Some(folder) = &options.traces {
-            write_traces(folder, &outcomes)?;
-        }
-        let report = Report::new(&target.name, seed, known, outcomes);
+        let traces = options.traces.as_ref();
+        let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
+        let mut report = Report::new(&target.name, seed, known, outcomes);
+        report.left_behind = tidy_up(target, leftovers).await;
         anstream::print!("{}", terminal::render(&report));
+        written?;
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
         }

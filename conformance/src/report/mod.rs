@@ -34,6 +34,10 @@ pub struct Report {
     pub summary: Summary,
     /// The cases in the order of the suite.
     pub cases: Vec<CaseRecord>,
+    /// Devices that the run registered and the hub did not remove when it was asked to; they are
+    /// there still.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_behind: Vec<String>,
 }
 
 /// The program that made a report.
@@ -146,6 +150,7 @@ impl Report {
             seed,
             summary,
             cases,
+            left_behind: Vec::new(),
         }
     }
 

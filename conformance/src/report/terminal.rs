@@ -29,6 +29,7 @@ pub fn render(report: &Report) -> String {
     }
     text.push_str(&table(report));
     text.push_str(&unsupported(report));
+    text.push_str(&left_behind(report));
     text.push_str(&closing(report));
     text
 }
@@ -143,6 +144,17 @@ fn unsupported(report: &Report) -> String {
     }
     let line = |(reason, count): (&str, usize)| format!("unsupported: {count} × {reason}\n");
     reasons.into_iter().map(line).collect()
+}
+
+/// What the run registered and could not remove: somebody else has to.
+fn left_behind(report: &Report) -> String {
+    match report.left_behind.len() {
+        0 => String::new(),
+        count => format!(
+            "left behind: {count} devices that the hub did not remove: {}\n",
+            report.left_behind.join(" ")
+        ),
+    }
 }
 
 /// Place and title of the family that a case is mainly about.
