@@ -22,13 +22,17 @@ const CASE: Duration = Duration::from_secs(120);
 /// How often a case is run while the hub throttles it.
 const AGAIN_MAX: u32 = 4;
 
+/// Cases that wait in real time at once, besides the others.
+const SLOW: usize = 64;
+
 /// Pause before a second look at a target that seems to be gone.
 const LOOK_TWICE: Duration = Duration::from_secs(1);
 
 /// A selected case.
 pub type Selected = (&'static Group, &'static Case);
 
-/// Runs `cases` in this order, up to `jobs` at a time, and tells `progress` of each that ended.
+/// Runs `cases` in this order, up to `jobs` at a time (those that wait in real time do so besides),
+/// and tells `progress` of each that ended.
 pub async fn run(
     target: &Arc<Target>,
     cases: &[Selected],
@@ -41,12 +45,15 @@ pub async fn run(
     let numbered = cases.iter().copied().map(|(_, case)| case).enumerate();
     let (alone, together): (Vec<_>, Vec<_>) =
         numbered.partition(|(_, case)| target.runs_alone(case.needs));
+    // Those that wait in real time do next to nothing meanwhile: they keep nobody waiting.
+    let slow_places = Arc::new(Semaphore::new(SLOW));
     for (batch, jobs) in [(together, jobs.max(1)), (alone, 1)] {
         let places = Arc::new(Semaphore::new(jobs));
         let mut running = JoinSet::new();
         for (index, case) in batch {
+            let places = if target.is_slow(case.needs) { &slow_places } else { &places };
             let (places, target, leftovers, health) =
-                (Arc::clone(&places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
+                (Arc::clone(places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
             running.spawn(async move {
                 // The semaphore is never closed; a failure would only mean less waiting.
                 let _place = places.acquire().await;

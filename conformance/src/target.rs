@@ -46,6 +46,8 @@ pub struct Target {
     pub keep_secrets: bool,
     /// Whether nobody else uses the hub meanwhile.
     pub dedicated: bool,
+    /// Whether cases may wait in real time where the hub's clock cannot be moved.
+    pub takes_time: bool,
     /// The hub's clock, as far as it was moved through the control interface.
     pub clock: Clock,
     /// The control interface.
@@ -155,7 +157,9 @@ impl Target {
         match need {
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
             Need::Control => control(),
-            Need::Clock => control().or_else(dedicated),
+            Need::Clock if self.control.is_some() => dedicated(),
+            Need::Clock => (!self.takes_time)
+                .then(|| "waits in real time, and --no-slow leaves that out".to_owned()),
             Need::Alone => dedicated(),
             Need::Policies => self
                 .profile
@@ -174,7 +178,20 @@ impl Target {
     /// Whether cases with `needs` must run while no other case does.
     #[must_use]
     pub fn runs_alone(&self, needs: &[Need]) -> bool {
-        !self.is_embedded() && needs.iter().any(|need| need.is_private())
+        let concerns_all = |need: &Need| match need {
+            // Without a control interface nobody moves the clock.
+            Need::Clock => self.control.is_some(),
+            need => need.is_private(),
+        };
+        !self.is_embedded() && needs.iter().any(concerns_all)
+    }
+
+    /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
+    #[must_use]
+    pub fn is_slow(&self, needs: &[Need]) -> bool {
+        needs.contains(&Need::Clock)
+            && self.control.is_none()
+            && needs.iter().all(|need| self.lacks(*need).is_none())
     }
 
     /// The base64 key of the policy `name`.
@@ -249,6 +266,7 @@ impl Target {
             patience: 1.0,
             keep_secrets: false,
             dedicated: false,
+            takes_time: true,
             clock: Clock::default(),
             control: None,
             device_authority: None,

@@ -126,15 +126,27 @@ impl Served {
     }
 }
 
+impl Drop for Served {
+    /// A hub that outlives a failed test would keep the test's output open.
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+    }
+}
+
 #[test]
 fn a_separately_started_hub_is_judged_and_a_wrong_key_is_told() {
     let hub = Served::start();
     let right = hub.announcement["service_connection_string"].as_str().unwrap();
     let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
-    let arguments = ["test", "hub", "--mqtt", mqtt, "--http", http, "--connection-string"];
+    let arguments =
+        ["test", "hub", "--mqtt", mqtt, "--http", http, "--no-slow", "--connection-string"];
     let judged = twinspec(&[&arguments[..], &[right]].concat());
     assert_eq!(judged.status.code(), Some(0), "{}", stdout(&judged));
-    assert!(stdout(&judged).contains("CONFORMANT"), "{}", stdout(&judged));
+    assert!(stdout(&judged).contains("\nCONFORMANT"), "{}", stdout(&judged));
+    assert!(stdout(&judged).contains("--no-slow leaves that out"), "{}", stdout(&judged));
+    let listed = stdout(&twinspec(&[&arguments[..], &[right, "--list"]].concat()));
+    assert!(listed.lines().filter(|line| line.ends_with(" (slow)")).count() > 10, "{listed}");
+    assert!(!stdout(&twinspec(&["--list"])).contains("(slow)"));
     let wrong = twinspec(&[&arguments[..], &[STRANGER]].concat());
     assert_eq!(wrong.status.code(), Some(3));
     assert!(stderr(&wrong).contains("refuses the connection string's policy or key"));

@@ -138,6 +138,28 @@ async fn a_hub_that_only_closes_on_strangers_is_one() {
 }
 
 #[tokio::test]
+async fn time_passes_by_itself_where_no_clock_can_be_moved() {
+    let hub = hub(Throttles::default()).await;
+    let judge = async |takes_time| {
+        let mut target = target(&hub, "iothubowner", Profile::default());
+        target.takes_time = takes_time;
+        let cases = select("method-timeout-then-call,connection-idle-limit,twin-get-echoes-rid");
+        let leftovers = Leftovers::default();
+        // One job: who waits must not take its place.
+        run::run(&Arc::new(target), &cases, 1, &leftovers, |_, _| {}).await
+    };
+    let began = std::time::Instant::now();
+    let outcomes = judge(true).await;
+    assert_eq!(with(&outcomes, Verdict::Pass).len(), 2, "{:?}", with(&outcomes, Verdict::Fail));
+    let unsupported = with(&outcomes, Verdict::Unsupported).concat();
+    assert!(unsupported.contains("takes more than 10 minutes of real time"), "{unsupported}");
+    assert!(began.elapsed() >= std::time::Duration::from_secs(6));
+    let left_out = with(&judge(false).await, Verdict::Unsupported);
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert!(left_out.concat().contains("--no-slow leaves that out"));
+}
+
+#[tokio::test]
 async fn a_pool_of_devices_needs_no_registry_to_begin() {
     let hub = hub(Throttles::default()).await;
     let key = hub.register(&Identity::device("pump-1")).await.unwrap();

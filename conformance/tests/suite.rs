@@ -2,7 +2,8 @@
 //!
 //! Judged is the embedded reference hub, or the hub that the environment names:
 //! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CONTROL`,
-//! `TWINSPEC_CA` and `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
+//! `TWINSPEC_CA`, `TWINSPEC_PROFILE` and `TWINSPEC_NO_SLOW` mean what the flags of
+//! `twinspec test hub` mean.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -87,6 +88,9 @@ async fn target() -> Result<Arc<Target>, String> {
         credentials: credentials.parse().map_err(|error| format!("{error}"))?,
         trust: trust.map_err(|error| error.to_string())?,
     };
-    let target = Arc::new(Target::foreign(parts, profile));
+    let mut target = Target::foreign(parts, profile);
+    target.takes_time =
+        env::var("TWINSPEC_NO_SLOW").map_or(true, |text| text.is_empty() || text == "0");
+    let target = Arc::new(target);
     twinspec::preflight::check(&target).await.map(|()| target)
 }

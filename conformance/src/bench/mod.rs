@@ -39,6 +39,8 @@ pub const ANSWER: Duration = Duration::from_secs(10);
 pub const VISIBLE: Duration = Duration::from_secs(10);
 /// How long a peer may take to show that it is alive.
 pub const ALIVE: Duration = Duration::from_secs(5);
+/// How long one case may wait in real time where the hub's clock cannot be moved.
+pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -67,6 +69,8 @@ pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
     pub(crate) courtesy: Courtesy,
+    /// How long the case has waited in real time for protocol times to pass.
+    waited: Duration,
     leftovers: Leftovers,
     mine: Vec<String>,
     borrowed: Vec<Registered>,
@@ -93,6 +97,7 @@ impl Bench {
             target,
             recorder,
             courtesy,
+            waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
