@@ -11,7 +11,7 @@ use twinspec_harness::device::{Device, Seen};
 use twinspec_model::wire::mqtt::{Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe};
 use twinspec_model::wire::topic::{DeviceTopic, Filter, HubTopic};
 
-use super::shorten;
+use super::{shorten, words};
 use crate::pace::Courtesy;
 use crate::verdict::{Checked, Stop};
 
@@ -188,7 +188,7 @@ impl Connection {
             other => Err(Stop::Broken {
                 requirement: "HUB-SESS-002",
                 allowed,
-                seen: format!("a SUBACK with {other:?}"),
+                seen: format!("a SUBACK with {}", words(&other)),
             }),
         }
     }

@@ -9,6 +9,7 @@ mod device;
 mod method;
 mod service;
 mod transport;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -27,6 +28,7 @@ pub use device::{Login, Upgrade};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{identity_path, request as service_request, twin_path};
+pub use words::words;
 
 use crate::ambiguity;
 use crate::pace::Courtesy;
@@ -225,7 +227,7 @@ impl Bench {
         seen: T,
     ) -> bool {
         let holds = seen == allowed;
-        let text = |value: T| format!("{what} {}", shorten(&format!("{value:?}")));
+        let text = |value: T| format!("{what} {}", shorten(&words(&value)));
         self.demand(requirement, holds, text(allowed), text(seen))
     }
 

@@ -5,7 +5,7 @@ use twinspec_model::wire::mqtt::Qos;
 use twinspec_model::wire::topic::Filter;
 
 use super::grant::set_desired;
-use crate::bench::{Bench, Connection, Registered};
+use crate::bench::{Bench, Connection, Registered, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -110,7 +110,7 @@ pub(super) async fn demand_not_notified(
     bench.settle().await;
     let sentinel = set_desired(bench, who, json!({ "heard": true })).await?;
     let before = connection.notifications_before(sentinel).await?;
-    let seen = format!("{before:?}");
+    let seen = words(&before);
     bench.demand(requirement, before.is_empty(), "no notification before SUBSCRIBE", seen);
     Ok(())
 }
