@@ -5,6 +5,7 @@
 //! The model also answers every authored input: where it says something else, nothing is written.
 
 pub mod foreign;
+mod method;
 mod query_eval;
 mod query_parse;
 mod sas_token;
@@ -45,6 +46,7 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },

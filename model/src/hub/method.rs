@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::service::{ErrorForm, Reply, respond};
 use super::{ConnectionId, ExchangeId, Hub, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
-use crate::method::{MethodCall, PAYLOAD_BYTES_MAX};
+use crate::method::{MethodCall, answer_payload};
 use crate::registry::not_found;
 use crate::time::Time;
 use crate::wire::mqtt::{Packet, Publish};
@@ -195,17 +194,7 @@ fn rid(key: u64) -> String {
 
 /// `{"status":…,"payload":…}` with the device's own text (HUB-METH-006).
 fn answer_reply(status: i64, body: &[u8]) -> Result<Reply, Refusal> {
-    let bad = |why: &str| Refusal::new(ErrorCode::GenericBadGateway, why);
-    if body.len() > PAYLOAD_BYTES_MAX {
-        return Err(bad("The device's answer is larger than the hub passes on."));
-    }
-    let payload = match body {
-        [] => "null",
-        body => match serde_json::from_slice::<&RawValue>(body) {
-            Ok(raw) => raw.get(),
-            Err(_) => return Err(bad("The device's answer is not JSON.")),
-        },
-    };
+    let payload = answer_payload(body)?;
     let text = format!("{{\"status\":{status},\"payload\":{payload}}}");
     Ok(Reply::json_text(Bytes::from(text)))
 }
