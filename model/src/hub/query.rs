@@ -13,6 +13,7 @@ use super::{Entity, Hub};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::json;
+use crate::query::ast::Expr;
 use crate::query::{Collection, Query, Row};
 use crate::time::Time;
 
@@ -20,16 +21,17 @@ use crate::time::Time;
 const MAX_ITEM_COUNT: HeaderName = HeaderName::from_static("x-ms-max-item-count");
 
 /// Where the next page begins.
-const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
+pub(super) const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 
 /// What the rows are.
-const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
+pub(super) const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 
 /// Rows a page has at most (query.md § 10).
 const PAGE_MAX: usize = 100;
 
-/// Names a row within its collection, in the order of the rows: device and module for twins.
-type Key<'a> = (&'a str, Option<&'a str>);
+/// Names a row within its collection, in the order of the rows: device and module for twins, job
+/// and device for rows of jobs.
+pub(super) type Key<'a> = (&'a str, Option<&'a str>);
 
 /// Where a page begins; clients carry it from page to page as text they do not read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +55,7 @@ impl Hub {
         take(self.config.throttles.queries, &mut self.queries, now)?;
         let text = query_text(&json::parse(body)?)?;
         let query = Query::parse(&text).map_err(|error| Refusal::invalid(error.to_string()))?;
-        let size = page_size(headers)?;
+        let size = page_size(headers, None)?;
         let begin = match header(headers, &CONTINUATION) {
             None | Some("") => Position::default(),
             Some(token) => Position::read(token, &text).ok_or_else(|| {
@@ -63,8 +65,9 @@ impl Hub {
         let (rows, next) = match query.from {
             Collection::Devices => page(&query, &begin, size, self.twins(false, &begin)),
             Collection::Modules => page(&query, &begin, size, self.twins(true, &begin)),
-            // There are no jobs.
-            Collection::Jobs => page(&query, &begin, size, std::iter::empty::<(Key<'_>, Value)>()),
+            Collection::Jobs => {
+                page(&query, &begin, size, self.jobs.rows_from(begin.from.as_ref()))
+            }
         };
         let mut reply = Reply::ok(Value::Array(rows));
         let item_type = HeaderValue::from_static(query.item_type().name());
@@ -74,6 +77,13 @@ impl Hub {
             reply.headers.push((CONTINUATION, token));
         }
         Ok(reply)
+    }
+
+    /// The devices that meet `condition`, all without one, in their order.
+    pub(super) fn devices_that_match(&self, condition: Option<&Expr>) -> Vec<Identity> {
+        let devices = self.entities.iter().filter(|(identity, _)| identity.module.is_none());
+        let meets = |entity: &Entity| condition.is_none_or(|condition| condition.holds(entity));
+        devices.filter(|(_, entity)| meets(entity)).map(|(identity, _)| identity.clone()).collect()
     }
 
     /// The twins of modules, or of devices, from the beginning of a page on.
@@ -190,13 +200,14 @@ fn query_text(body: &Value) -> Result<String, Refusal> {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// How many rows a page has: what was asked for, within 1 and [`PAGE_MAX`] (A-Q16).
-fn page_size(headers: &HeaderMap) -> Result<usize, Refusal> {
-    let Some(text) = header(headers, &MAX_ITEM_COUNT) else { return Ok(PAGE_MAX) };
+/// How many rows a page has: what the header or else the `parameter` asks for, within 1 and
+/// [`PAGE_MAX`] (A-Q16).
+pub(super) fn page_size(headers: &HeaderMap, parameter: Option<&str>) -> Result<usize, Refusal> {
+    let Some(text) = header(headers, &MAX_ITEM_COUNT).or(parameter) else { return Ok(PAGE_MAX) };
     let asked: i64 = text.trim().parse().map_err(|_| {
         Refusal::invalid(format!("x-ms-max-item-count must be a number, found {text:?}"))
     })?;

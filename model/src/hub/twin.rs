@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::service::{IfMatch, Reply};
-use super::{ConnectionId, Entity, Hub, Output};
+use super::{ConnectionId, Entity, Hub, HubConfig, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::json;
@@ -85,6 +85,7 @@ impl Hub {
         if self.config.events {
             outputs.push(entity.reported_event(&self.config.hostname, &body, now));
         }
+        self.touch(now, peer);
         Ok(version)
     }
 
@@ -132,10 +133,7 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         self.throttle_twin_update(now)?;
         let write = TwinWrite::from_body(mode, &json::parse(body)?)?;
-        self.entity(identity)?;
-        let Some(entity) = self.entities.get_mut(identity) else {
-            return Err(not_found(identity));
-        };
+        let entity = self.entity(identity)?;
         // A wrong unquoted etag was seen to be ignored on twins (hub-twins.md § 7).
         if let IfMatch::Quoted(etag) = if_match
             && *etag != entity.twin_etag()
@@ -149,14 +147,11 @@ impl Hub {
                 ),
             ));
         }
-        let change = entity.twin.write(mode, &write, &self.config.twin_limits, now)?;
-        if let Some(notification) = change.notification {
-            entity.notify(notification, outputs);
-        }
-        if self.config.events {
-            outputs.push(entity.written_event(&self.config.hostname, mode, &write, now));
-        }
-        Ok(entity.twin_reply())
+        let entity = self.entities.get_mut(identity).ok_or_else(|| not_found(identity))?;
+        entity.write_twin(&self.config, mode, &write, now, outputs)?;
+        let reply = entity.twin_reply();
+        self.touch(now, identity);
+        Ok(reply)
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
@@ -197,7 +192,26 @@ impl Entity {
         STANDARD.encode(self.twin.etag_number().to_be_bytes())
     }
 
-    fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
+    /// Writes the twin and tells whoever must know.
+    pub(super) fn write_twin(
+        &mut self,
+        config: &HubConfig,
+        mode: WriteMode,
+        write: &TwinWrite,
+        now: Time,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let change = self.twin.write(mode, write, &config.twin_limits, now)?;
+        if let Some(notification) = change.notification {
+            self.notify(notification, outputs);
+        }
+        if config.events {
+            outputs.push(self.written_event(&config.hostname, mode, write, now));
+        }
+        Ok(())
+    }
+
+    pub(super) fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
         let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
             let topic = HubTopic::Desired { version: notification.version }.to_topic();
@@ -245,6 +259,9 @@ impl Entity {
                 "desired": self.twin.desired.with_metadata(MetadataStyle::Desired),
                 "reported": self.twin.reported.with_metadata(MetadataStyle::Reported),
             }),
+            "parentScopes" if settings.parent_scopes.is_empty() => return None,
+            "parentScopes" => json!(settings.parent_scopes),
+            "configurations" => self.configuration_statuses()?,
             _ => return None,
         })
     }

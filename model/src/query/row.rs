@@ -31,6 +31,18 @@ pub const TWIN_MEMBERS: [&str; 20] = [
     "configurations",
 ];
 
+/// Members that rows of jobs have and twins do not.
+const JOB_MEMBERS: [&str; 8] = [
+    "jobId",
+    "jobType",
+    "startTimeUtc",
+    "endTimeUtc",
+    "createdDateTimeUtc",
+    "lastUpdatedDateTimeUtc",
+    "outcome",
+    "error",
+];
+
 /// Something a query looks through. Only what a query asks for is read, so a row need not exist as
 /// one JSON value.
 pub trait Row {
@@ -212,5 +224,6 @@ fn meant<'a>(root: &'a str, rest: &[String]) -> Option<&'a str> {
 
 /// The canonical case of a root member.
 fn canonical(root: &str) -> &str {
-    TWIN_MEMBERS.into_iter().find(|name| name.eq_ignore_ascii_case(root)).unwrap_or(root)
+    let mut known = TWIN_MEMBERS.into_iter().chain(JOB_MEMBERS);
+    known.find(|name| name.eq_ignore_ascii_case(root)).unwrap_or(root)
 }

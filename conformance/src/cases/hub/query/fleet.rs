@@ -114,7 +114,7 @@ pub(super) async fn ask(
 
 /// Asks until the rows are as expected or the budget is used up: results may lag behind twins
 /// (query.md § 9).
-pub(super) async fn settled(
+pub(in crate::cases::hub) async fn settled(
     bench: &mut Bench,
     query: &str,
     shows: impl Fn(&Value) -> bool,

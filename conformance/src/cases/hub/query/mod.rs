@@ -7,6 +7,8 @@ mod open_points;
 mod pages;
 mod wide;
 
+pub(super) use fleet::settled;
+
 use crate::case::Case;
 
 /// All cases of the subject.
