@@ -7,6 +7,7 @@
 mod device_job;
 pub mod foreign;
 mod job_transition;
+mod method;
 mod query_eval;
 mod query_parse;
 mod sas_token;
@@ -53,6 +54,7 @@ pub const FAMILIES: &[Family] = &[
         answer: job_transition::answer,
         inputs: job_transition::inputs,
     },
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
