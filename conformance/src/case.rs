@@ -102,6 +102,7 @@ pub const GROUPS: &[Group] = &[
     hub("method", cases::hub::method::CASES),
     hub("query", cases::hub::query::CASES),
     hub("job", cases::hub::job::CASES),
+    hub("configuration", cases::hub::configuration::CASES),
     hub("auth", cases::hub::auth::CASES),
     hub("registry", cases::hub::registry::CASES),
     hub("http", cases::hub::http::CASES),

@@ -46,6 +46,14 @@ error_codes! {
     DeviceDefinedMultipleTimes = 400_011,
     /// A `deviceScope` that no Edge device has.
     InvalidDeviceScope = 400_028,
+    /// The target condition of a configuration cannot be read.
+    InvalidConfigurationTargetCondition = 400_401,
+    /// The content of a configuration breaks a rule.
+    InvalidConfigurationContent = 400_402,
+    /// The content of a configuration that exists was to be changed.
+    CannotModifyImmutableConfigurationContent = 400_403,
+    /// A custom metric of a configuration is no query, or one too many.
+    InvalidConfigurationCustomMetricsQuery = 400_404,
     /// Credentials are missing, wrong, expired or insufficient.
     IotHubUnauthorizedAccess = 401_002,
     /// A device has as many cloud-to-device messages waiting as it may have.
@@ -66,6 +74,8 @@ error_codes! {
     JobNotFound = 404_002,
     /// The device is not connected, or does not listen to methods.
     DeviceNotOnline = 404_103,
+    /// No such configuration.
+    ConfigurationNotFound = 404_301,
     /// The path exists but not for this HTTP method.
     GenericMethodNotAllowed = 405_000,
     /// The job has come too far for what was asked.
@@ -76,6 +86,8 @@ error_codes! {
     JobAlreadyExists = 409_104,
     /// The module identity exists already.
     ModuleAlreadyExistsOnDevice = 409_301,
+    /// The configuration exists already.
+    ConfigurationAlreadyExists = 409_401,
     /// `If-Match` or `$version` names another state than the current one.
     PreconditionFailed = 412_001,
     /// A device was not reached before the end of a job.
@@ -88,6 +100,8 @@ error_codes! {
     MessageTooLarge = 413_001,
     /// A device has as many modules as it may have.
     TooManyModulesOnDevice = 413_003,
+    /// A hub has as many configurations as it may have.
+    ConfigurationCountLimitExceeded = 413_101,
     /// Too many operations in too short a time.
     ThrottlingException = 429_001,
     /// As many jobs are running as the tier allows.

@@ -40,6 +40,11 @@ pub struct HubLimits {
     /// Jobs that may run at a time; no limit when absent, because a test bench wants many (A-J21
     /// counts running ones only). Tiers: 1 (Free, S1), 5 (S2), 10 (S3).
     pub running_jobs_max: Option<usize>,
+    /// Configurations a hub may have.
+    pub configurations_max: usize,
+    /// How long after a change configurations look at the twins it concerns; the service looks at
+    /// all twins every five minutes.
+    pub rollout_wait: Duration,
 }
 
 /// Throttles; none by default, because a test bench wants speed.
@@ -93,6 +98,8 @@ impl Default for HubLimits {
             subscriptions_max: 5,
             token_grace: Duration::from_secs(600),
             running_jobs_max: None,
+            configurations_max: 100,
+            rollout_wait: Duration::from_millis(100),
         }
     }
 }

@@ -257,6 +257,7 @@ impl Hub {
         let first = job.rows().get(rows.start).map(|row| row.identity.clone());
         let Some(first) = first else { return };
         let mut twins = self.entities.range_mut(first..).peekable();
+        let mut touched = Vec::new();
         for row in rows {
             let Some(identity) = job.rows().get(row).map(|row| &row.identity) else { return };
             while twins.next_if(|(other, _)| *other < identity).is_some() {}
@@ -267,6 +268,9 @@ impl Hub {
                 }
                 None => Err(not_found(identity)),
             };
+            if result.is_ok() && !self.configurations.is_empty() {
+                touched.push(identity.clone());
+            }
             let end = result.map_or_else(
                 |refusal| RowEnd::Failed {
                     code: refusal.code.name(),
@@ -276,6 +280,9 @@ impl Hub {
             );
             job.begin_row(row, now);
             job.end_row(row, end, now);
+        }
+        for identity in touched {
+            self.touch(now, &identity);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod bulk;
 mod config;
+mod configuration;
 mod device;
 mod entropy;
 mod events;
@@ -14,6 +15,7 @@ mod message;
 mod method;
 mod query;
 mod registry;
+mod rollout;
 mod row;
 mod service;
 mod session;
@@ -27,8 +29,10 @@ pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
 use job::Jobs;
 use method::Calls;
+use rollout::Rollout;
 
 use crate::auth::{Certificate, Policy};
+use crate::configuration::{Configuration, Targeting};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::message::Mailbox;
@@ -96,6 +100,10 @@ pub struct Hub {
     jobs: Jobs,
     /// Counts connection-state events.
     connection_events: u64,
+    /// Automatic device configurations by id.
+    configurations: BTreeMap<String, Configuration>,
+    /// The twins they have yet to look at.
+    rollout: Rollout,
 }
 
 /// One registered identity with all that hangs on it.
@@ -113,6 +121,8 @@ struct Entity {
     throttled_until: Option<Time>,
     /// Until when a fault command keeps the identity out.
     refused_until: Option<Time>,
+    /// What configurations set in the twin; none for nearly every twin.
+    targeting: Option<Box<Targeting>>,
 }
 
 /// One open MQTT connection.
@@ -154,6 +164,8 @@ impl Hub {
             calls: Calls::default(),
             jobs: Jobs::default(),
             connection_events: 0,
+            configurations: BTreeMap::new(),
+            rollout: Rollout::default(),
         }
     }
 
@@ -174,6 +186,7 @@ impl Hub {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
                 self.run_jobs(now, &mut outputs);
+                self.roll_out(now, &mut outputs);
             }
         }
         if !self.config.events {
@@ -186,7 +199,8 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
-        [connection, self.calls.next_deadline(), self.jobs.next_due()].into_iter().flatten().min()
+        let others = [self.calls.next_deadline(), self.jobs.next_due(), self.rollout.due()];
+        others.into_iter().chain([connection]).flatten().min()
     }
 
     /// The hub's shared access policies.

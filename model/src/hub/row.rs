@@ -1,5 +1,7 @@
 //! Twins as rows of queries (query.md § 7).
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Entity;
@@ -46,5 +48,6 @@ fn user_member<'a>(section: &'a Section, path: &[String]) -> Datum<'a> {
         None => Datum::Undefined,
         Some(Found::Leaf(value)) => Datum::of(value),
         Some(Found::Object) => Datum::Object,
+        Some(Found::Text(text)) => Datum::Text(Cow::Borrowed(text)),
     }
 }

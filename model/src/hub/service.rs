@@ -179,6 +179,9 @@ impl Hub {
             Call::TransferList => Ok(Reply::ok(Value::Array(Vec::new()))),
             // It was taken aside already: its answer comes later.
             Call::MethodInvoke(_) => Ok(Reply::no_content()),
+            Call::Configuration(call) => {
+                self.configuration_call(now, call, &if_match, body, parameters.get("top"), outputs)
+            }
             Call::TelemetryPost(identity) => {
                 self.post_telemetry(now, &identity, headers, body, outputs)
             }
@@ -305,6 +308,8 @@ fn permission(call: &Call) -> Permission {
         | Call::JobCancel(_)
         | Call::TransferList
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
+        Call::Configuration(call) if call.is_read() => Permission::RegistryRead,
+        Call::Configuration(_) => Permission::RegistryWrite,
         Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
             Permission::DeviceConnect
         }

@@ -11,6 +11,7 @@ use super::*;
 use crate::auth;
 use crate::wire::mqtt::{Connect, Delivery, PacketId, Publish, Qos, Subscribe};
 
+mod configuration;
 mod job;
 mod query;
 

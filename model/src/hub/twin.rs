@@ -85,6 +85,7 @@ impl Hub {
         if self.config.events {
             outputs.push(entity.reported_event(&self.config.hostname, &body, now));
         }
+        self.touch(now, peer);
         Ok(version)
     }
 
@@ -148,7 +149,9 @@ impl Hub {
         }
         let entity = self.entities.get_mut(identity).ok_or_else(|| not_found(identity))?;
         entity.write_twin(&self.config, mode, &write, now, outputs)?;
-        Ok(entity.twin_reply())
+        let reply = entity.twin_reply();
+        self.touch(now, identity);
+        Ok(reply)
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
@@ -208,7 +211,7 @@ impl Entity {
         Ok(())
     }
 
-    fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
+    pub(super) fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
         let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
             let topic = HubTopic::Desired { version: notification.version }.to_topic();
@@ -256,6 +259,9 @@ impl Entity {
                 "desired": self.twin.desired.with_metadata(MetadataStyle::Desired),
                 "reported": self.twin.reported.with_metadata(MetadataStyle::Reported),
             }),
+            "parentScopes" if settings.parent_scopes.is_empty() => return None,
+            "parentScopes" => json!(settings.parent_scopes),
+            "configurations" => self.configuration_statuses()?,
             _ => return None,
         })
     }

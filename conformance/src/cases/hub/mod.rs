@@ -1,6 +1,7 @@
 //! Cases that judge a hub.
 
 pub mod auth;
+pub mod configuration;
 pub mod connection;
 pub mod http;
 pub mod job;

@@ -1,6 +1,7 @@
 //! Defects of a hub, a folder for each subject.
 
 mod auth;
+mod configuration;
 mod connection;
 mod http;
 mod job;
@@ -22,6 +23,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     method::MUTANTS,
     query::MUTANTS,
     job::MUTANTS,
+    configuration::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,
