@@ -14,6 +14,7 @@ pub mod device;
 pub mod endpoint;
 pub mod everyday;
 pub mod hub;
+pub mod key;
 pub mod operator;
 pub mod process;
 pub mod tls;
