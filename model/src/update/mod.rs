@@ -17,6 +17,7 @@ pub mod detached;
 pub mod files;
 mod flaw;
 pub mod identity;
+pub mod import;
 pub mod key;
 pub mod manifest;
 mod ordered;
