@@ -23,6 +23,12 @@ pub const PLACEHOLDERS: &[&str] = &[
     "generation",
 ];
 
+/// How the reference agent is started: its waits are short, so that a run is.
+const REFERENCE: &str = "agent --mqtt {mqtt_url} --connection-string {connection_string} \
+    --ca {ca_file} --root-keys {root_keys_file} --work-dir {work_dir} --generation {generation} \
+    --back-off-min-ms 200 --back-off-max-ms 2000 --resend-after 1 --answer-timeout 2 \
+    --stall-timeout 1 --download-tries 2 --cancel-grace 2 --keep-alive 5";
+
 /// What an agent's vendor says of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +186,19 @@ impl AgentProfile {
         };
         profile.check().map_err(ProfileError::new)?;
         Ok(profile)
+    }
+
+    /// The profile of the reference agent: `twinspec agent` of the program at `twinspec`.
+    ///
+    /// # Errors
+    /// When the path is no text.
+    pub fn reference(twinspec: &Path) -> Result<Self, ProfileError> {
+        let program = twinspec.to_str().ok_or_else(|| {
+            ProfileError::new(format!("the path {} is no text", twinspec.display()))
+        })?;
+        let words = REFERENCE.split_ascii_whitespace();
+        let command = std::iter::once(program).chain(words).map(str::to_owned).collect();
+        Ok(Self { name: "reference agent".to_owned(), ..Self::of_command(command)? })
     }
 
     /// Reads the TOML file at `path`.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use twinspec_harness::content::Manner;
 
 use super::AgentBench;
-use super::keys::{Package, Signature, sha256, standard};
+use super::keys::{sha256, standard};
 use super::script::Script;
 use crate::bench::IfMatch;
 use crate::verdict::{Checked, Stop};
@@ -216,23 +216,14 @@ impl AgentBench<'_> {
     /// # Errors
     /// [`Stop::Unsupported`] when the agent does not trust the suite's root keys.
     pub fn signed_text(&self, plan: &Plan, manifest: &str) -> Checked<Value> {
-        let signature = Signature::of(manifest, self.keys()?).compact();
-        Ok(plan.object(manifest, json!(signature.map_err(harness)?)))
+        let signature = self.authority()?.sign(manifest).map_err(harness)?;
+        Ok(plan.object(manifest, json!(signature)))
     }
 
     /// A root key package of this case's own; returns its URL.
     pub fn serve_package(&mut self, text: &str) -> String {
         let file = self.serve("rootkeypackage.json", text.as_bytes(), Manner::Whole);
         self.url(&file.path)
-    }
-
-    /// A package that is signed as it should be.
-    ///
-    /// # Errors
-    /// [`Stop::Unsupported`] when the agent does not trust the suite's root keys.
-    pub fn serve_signed_package(&mut self, package: &Package) -> Checked<String> {
-        let text = package.signed(self.keys()?).map_err(harness)?;
-        Ok(self.serve_package(&text))
     }
 
     /// Sends `plan`, rightly signed.

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::content::{ContentServer, Hit};
 use twinspec_harness::process::{Ended, Process};
+use twinspec_harness::signing::Authority;
 use twinspec_harness::trace::Event;
 use twinspec_model::hub::Output;
 use twinspec_model::identity::Identity;
@@ -37,7 +38,6 @@ pub use subject::Subject;
 use crate::bench::{Bench, Registered};
 use crate::verdict::{Checked, Stop};
 use deploy::harness;
-use keys::Keys;
 use script::Device;
 use stage::{ACTOR, Watch};
 use subject::Words;
@@ -280,9 +280,9 @@ impl<'a> AgentBench<'a> {
     ///
     /// # Errors
     /// [`Stop::Unsupported`] when the agent does not trust them.
-    pub fn keys(&self) -> Checked<&Keys> {
+    pub fn authority(&self) -> Checked<&'static Authority> {
         if self.subject.profile.claims.root_keys {
-            return Ok(&self.subject.keys);
+            return Ok(self.subject.authority);
         }
         Err(Stop::Unsupported("needs an agent that trusts the root keys it is given".to_owned()))
     }

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::json;
 use twinspec_harness::content::{ContentServer, Manner};
 use twinspec_harness::process::Launch;
+use twinspec_harness::signing::Authority;
 
-use super::keys::{Keys, Package};
+use super::keys::{PACKAGE_VERSION, root_keys};
 use super::stage::Stage;
 use crate::agent_profile::{AgentProfile, Start};
 use crate::case::Claim;
@@ -22,7 +22,7 @@ pub struct Subject {
     pub profile: AgentProfile,
     pub(super) stage: Stage,
     pub(super) content: ContentServer,
-    pub(super) keys: Keys,
+    pub(super) authority: &'static Authority,
     scratch: Scratch,
     folders: AtomicU64,
 }
@@ -50,11 +50,12 @@ impl Subject {
             None => "127.0.0.1:0".parse().map_err(io::Error::other)?,
         };
         let content = ContentServer::start(listen).await?;
-        let keys = tokio::task::spawn_blocking(Keys::new).await.map_err(io::Error::other)??;
-        content.put(PACKAGE, Package::default().signed(&keys)?, Manner::Whole);
+        let made = tokio::task::spawn_blocking(Authority::shared).await;
+        let authority = made.map_err(io::Error::other)??;
+        content.put(PACKAGE, authority.package(PACKAGE_VERSION).make()?, Manner::Whole);
         let scratch = Scratch::new()?;
-        std::fs::write(scratch.roots(), json!(keys.root_keys()).to_string())?;
-        Ok(Self { profile, stage, content, keys, scratch, folders: AtomicU64::new(0) })
+        std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
+        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0) })
     }
 
     /// Tells the agents to come whom to trust.
@@ -65,7 +66,7 @@ impl Subject {
         std::fs::write(self.scratch.ca(), ca_pem)?;
         if let Some(meet) = &self.profile.meet {
             std::fs::write(&meet.ca_file, ca_pem)?;
-            std::fs::write(&meet.root_keys_file, self.keys.root_keys().to_string())?;
+            std::fs::write(&meet.root_keys_file, root_keys(self.authority)?.to_string())?;
         }
         Ok(())
     }
