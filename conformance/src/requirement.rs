@@ -96,6 +96,8 @@ sources![
     "hub-cfg",
     "hub-http",
     "qry",
+    "adu-agent",
+    "dev-net",
 ];
 
 /// All families in the order of the dossier.

@@ -51,9 +51,11 @@ class Agent:
         self.running = None
         self.next_up = None
         self.exit_code = None
-        threading.Thread(target=self._send_reports, daemon=True).start()
 
     # -- what is reported ------------------------------------------------------------------------
+
+    def begin_sending(self):
+        threading.Thread(target=self._send_reports, daemon=True).start()
 
     def report(self, patch):
         self.outbox.put(patch)
@@ -272,38 +274,42 @@ def main():
     _lead_to(parts["HostName"], options.port)
     client = IoTHubDeviceClient.create_from_connection_string(
         options.connection_string,
-        model_id=f"dtmi:azure:iot:deviceUpdateModel;{options.generation}",
+        product_info=f"dtmi:azure:iot:deviceUpdateModel;{options.generation}",
         server_verification_cert=pathlib.Path(options.ca).read_text(encoding="ascii"),
         connection_retry_interval=1, keep_alive=10,
     )
     agent = Agent(options, client)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # One after the other: the SDK's features must not be switched on from two threads at once.
+    client.connect()
     client.on_twin_desired_properties_patch_received = agent.take
+    desired = client.get_twin()["desired"]
+    agent.begin_sending()
+    agent.introduce()
+    agent.take(desired)
+    watch_connection(client, agent)
+    code = agent.work_until_told()
+    client.shutdown()
+    os._exit(code)
 
+
+def watch_connection(client, agent):
+    """After each further connect: what was missed meanwhile is in the twin."""
     connected = threading.Event()
     client.on_connection_state_change = lambda: connected.set() if client.connected else None
 
     def attend():
-        # After each connect: what was missed meanwhile is in the twin.
-        first = True
         while True:
             connected.wait()
             connected.clear()
-            if first:
-                agent.introduce()
-                first = False
             try:
                 agent.take(client.get_twin()["desired"])
-            except Exception as error:
+            except Exception as error:  # the SDK has many, and each means: try again
                 print(f"twin not read: {error!r}", file=sys.stderr, flush=True)
                 threading.Event().wait(1)
                 connected.set()
 
     threading.Thread(target=attend, daemon=True).start()
-    client.connect()
-    code = agent.work_until_told()
-    client.shutdown()
-    os._exit(code)
 
 
 if __name__ == "__main__":
