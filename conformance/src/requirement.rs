@@ -97,6 +97,9 @@ sources![
     "hub-http",
     "qry",
     "adu-agent",
+    "adu-manifest",
+    "adu-sig",
+    "adu-import",
     "dev-net",
 ];
 

@@ -58,7 +58,7 @@ fn every_forgery_is_refused_for_the_point_that_is_forged() {
             | Forgery::Rs384
             | Forgery::Rs512
             | Forgery::KeyRs512 => Reason::Algorithm,
-            Forgery::NoNestedKey | Forgery::NoRootId => Reason::Header,
+            Forgery::NoNestedKey | Forgery::NoRootId => Reason::HeaderMember,
             Forgery::NoHash | Forgery::ShortHash => Reason::Payload,
         };
         refused(&authority().forge(MANIFEST, forgery).unwrap(), reason);
