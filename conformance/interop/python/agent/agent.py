@@ -243,7 +243,8 @@ class Agent:
 
 def _retry(workflow):
     timestamp = workflow.get("retryTimestamp")
-    return {"retryTimestamp": timestamp} if isinstance(timestamp, str) else {}
+    # Null clears the timestamp of an older deployment.
+    return {"retryTimestamp": timestamp if isinstance(timestamp, str) else None}
 
 
 def _lead_to(host, port):

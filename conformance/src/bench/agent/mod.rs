@@ -6,8 +6,8 @@
 pub mod deploy;
 pub mod keys;
 pub mod report;
-pub mod script;
 mod rules;
+pub mod script;
 mod stage;
 mod subject;
 mod wait;
@@ -172,7 +172,8 @@ impl<'a> AgentBench<'a> {
     pub async fn start(&mut self) -> Checked<Report> {
         self.launch().await?;
         let startup = |report: &Report| report.is_startup();
-        self.report("ADU-AGENT-003", "a report with deviceProperties after the connect", startup).await
+        self.report("ADU-AGENT-003", "a report with deviceProperties after the connect", startup)
+            .await
     }
 
     /// Kills the agent and everything it started, as when the power fails.
@@ -323,6 +324,20 @@ impl<'a> AgentBench<'a> {
 
     fn content_prefix(&self) -> String {
         self.who.identity.to_string()
+    }
+
+    /// Where `file` is fetched from.
+    #[must_use]
+    pub fn url_of(&self, file: &deploy::FileId) -> String {
+        self.url(&file.path)
+    }
+
+    /// How many reports the hub refused.
+    #[must_use]
+    pub fn refused_reports(&self) -> usize {
+        let is_refused =
+            |seen: &&Seen| matches!(&seen.what, What::Answered { status, .. } if *status >= 300);
+        self.watch.seen(0).iter().filter(is_refused).count()
     }
 
     /// The requests for this case's files so far.
