@@ -379,6 +379,14 @@ impl AgentBench<'_> {
         }
     }
 
+    /// Waits until the agent's process has ended, or as long as something may still come.
+    pub async fn ends_or_waits(&mut self) {
+        let wait = self.budget(QUIET);
+        if let Some(process) = self.process.as_mut() {
+            let _either_way = process.wait(wait).await;
+        }
+    }
+
     /// Waits until `count` notifications are kept back.
     ///
     /// # Errors
