@@ -97,6 +97,11 @@ sources![
     "hub-http",
     "job",
     "qry",
+    "adu-agent",
+    "adu-manifest",
+    "adu-sig",
+    "adu-import",
+    "dev-net",
 ];
 
 /// All families in the order of the dossier.

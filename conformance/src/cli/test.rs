@@ -15,6 +15,7 @@ use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::{Done, Trouble, runtime};
+use crate::agent_profile::AgentProfile;
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
@@ -40,6 +41,26 @@ pub(super) enum Role {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Judge a Device Update agent: the suite plays the hub; without a profile or a command, the
+    /// reference agent
+    Agent {
+        #[command(flatten)]
+        agent: AgentOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+}
+
+/// Which agent is judged.
+#[derive(Debug, Args)]
+pub(super) struct AgentOptions {
+    /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
+    #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
+    profile: Option<PathBuf>,
+    /// Program and arguments that start the agent, with placeholders such as {connection_string};
+    /// it claims everything
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 /// Where the hub is.
@@ -119,18 +140,71 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(None, Rules::default(), Profile::default(), run)
+    start(Subject::Hub { parts: None, rules: Rules::default(), profile: Profile::default() }, run)
+}
+
+/// Who is judged.
+enum Subject {
+    Hub { parts: Option<Parts>, rules: Rules, profile: Profile },
+    Agent(AgentProfile),
+}
+
+impl Subject {
+    fn role(&self) -> case::Role {
+        match self {
+            Self::Hub { .. } => case::Role::Hub,
+            Self::Agent(_) => case::Role::Agent,
+        }
+    }
+
+    /// Whether the clock of the hub can be moved.
+    fn has_clock(&self) -> bool {
+        match self {
+            Self::Hub { parts: Some(parts), .. } => parts.control.is_some(),
+            Self::Hub { parts: None, .. } | Self::Agent(_) => true,
+        }
+    }
+
+    async fn target(self) -> Result<Target, Trouble> {
+        match self {
+            Self::Hub { parts, rules, profile } => {
+                let mut target = match parts {
+                    None => Target::embedded(profile).await.map_err(Trouble::environment)?,
+                    Some(parts) => Target::foreign(parts, profile),
+                };
+                target.dedicated = rules.dedicated;
+                target.takes_time = rules.takes_time;
+                Ok(target)
+            }
+            Self::Agent(profile) => Target::agent(profile).await.map_err(Trouble::environment),
+        }
+    }
+}
+
+/// The agent that the options name.
+fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
+    match (&options.profile, options.command.is_empty()) {
+        (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
+        (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
+        (None, true) => {
+            let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+            AgentProfile::reference(&twinspec).map_err(Trouble::usage)
+        }
+    }
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
-    let Role::Hub { hub, run } = role;
+    let (hub, run) = match role {
+        Role::Hub { hub, run } => (hub, run),
+        Role::Agent { agent, run } => return start(Subject::Agent(agent_profile(agent)?), run),
+    };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
     let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
-    start(parts(hub)?, rules, profile, run)
+    start(Subject::Hub { parts: parts(hub)?, rules, profile }, run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -188,14 +262,16 @@ struct Rules {
     takes_time: bool,
 }
 
-fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOptions) -> Done {
+fn start(subject: Subject, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let mut cases: Vec<Selected> =
-        case::all().filter(|(group, case)| filter.selects(group, case)).collect();
+    let role = subject.role();
+    let mut cases: Vec<Selected> = case::all()
+        .filter(|(group, case)| group.role == role && filter.selects(group, case))
+        .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
@@ -211,7 +287,7 @@ fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOpti
         )));
     }
     if options.list {
-        let has_clock = parts.as_ref().is_none_or(|parts| parts.control.is_some());
+        let has_clock = subject.has_clock();
         cases.iter().for_each(|case| anstream::println!("{}", listed(*case, has_clock)));
         return Ok(0);
     }
@@ -219,15 +295,7 @@ fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOpti
         let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
-    runtime()?.block_on(async {
-        let mut target = match parts {
-            None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-            Some(parts) => Target::foreign(parts, profile),
-        };
-        target.dedicated = rules.dedicated;
-        target.takes_time = rules.takes_time;
-        run_all(target, options, &known, cases).await
-    })
+    runtime()?.block_on(async { run_all(subject.target().await?, options, &known, cases).await })
 }
 
 /// A line of `--list`; on a hub whose clock cannot be moved it says which cases wait.
