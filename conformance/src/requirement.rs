@@ -35,6 +35,31 @@ impl fmt::Display for Level {
     }
 }
 
+/// Whom a demand concerns, where its family does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Party {
+    /// The hub.
+    Hub,
+    /// The device or its agent.
+    Agent,
+    /// Whoever watches an agent.
+    Observer,
+    /// The suite itself.
+    Suite,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Hub => "hub",
+            Self::Agent => "agent",
+            Self::Observer => "observer",
+            Self::Suite => "suite",
+        })
+    }
+}
+
 /// One numbered demand.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +68,9 @@ pub struct Requirement {
     pub id: String,
     /// How binding it is.
     pub level: Level,
+    /// Whom it concerns.
+    #[serde(default)]
+    pub role: Option<Party>,
     /// The demand in one sentence.
     pub statement: String,
     /// Where it comes from.
@@ -102,6 +130,10 @@ sources![
     "adu-sig",
     "adu-import",
     "dev-net",
+    "fw-b",
+    "fw-c",
+    "fw-d",
+    "fw-s",
 ];
 
 /// All families in the order of the dossier.
