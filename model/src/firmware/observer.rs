@@ -228,7 +228,9 @@ mod tests {
     fn failing(pattern: Pattern) -> Vec<Option<Phase>> {
         let phases: &[Phase] = match pattern {
             Pattern::TwinJob => &[Phase::Download, Phase::Verify, Phase::Apply, Phase::Reboot],
-            Pattern::DirectMethod(_) | Pattern::DirectMethod2018 => &[Phase::Download, Phase::Apply],
+            Pattern::DirectMethod(_) | Pattern::DirectMethod2018 => {
+                &[Phase::Download, Phase::Apply]
+            }
         };
         std::iter::once(None).chain(phases.iter().copied().map(Some)).collect()
     }
@@ -242,7 +244,8 @@ mod tests {
                     let observer = Observer::new(pattern, &before, &format!("2.{runs}"));
                     let (last, earlier) = readings.split_last().unwrap();
                     // Each reading is judged alone: which ones were skipped makes no difference.
-                    let is_port = matches!(pattern, Pattern::DirectMethod(words) if words.applied.is_none());
+                    let is_port =
+                        matches!(pattern, Pattern::DirectMethod(words) if words.applied.is_none());
                     for reading in earlier.iter().filter(|_| !is_port) {
                         let seen = observer.look(reading);
                         assert!(!seen.is_over(), "{pattern:?} {fails:?}: {seen:?} {reading}");

@@ -274,7 +274,8 @@ fn what_was_said_while_offline_is_said_again_after_the_reconnect() {
         let outputs =
             device.handle(now(), Input::Connected { desired: json!({}), reported: json!({}) });
         let [Output::Report(report)] = outputs.as_slice() else { panic!("{outputs:?}") };
-        let end = report.pointer("/iothubDM/firmwareUpdate/status").or(report.get("firmwareStatus"));
+        let end =
+            report.pointer("/iothubDM/firmwareUpdate/status").or(report.get("firmwareStatus"));
         let end = end.and_then(Value::as_str);
         assert!(matches!(end, Some("applyComplete" | "completed")), "{report}");
     }
