@@ -185,7 +185,7 @@ impl Session {
 
 impl<T: FnMut(Told) + Send> Runner<'_, T> {
     async fn session(&mut self, identity: &Identity) -> io::Result<Never> {
-        let mut session = self.open(identity).await?;
+        let mut session = open(self.setup, identity, self.now()).await?;
         session.publish(&DeviceTopic::TwinGet { rid: TWIN.to_owned() }, String::new()).await?;
         let twin_by = Instant::now() + WAIT;
         loop {
@@ -205,43 +205,6 @@ impl<T: FnMut(Told) + Send> Runner<'_, T> {
                 self.handle(&mut session, None, input).await?;
             }
         }
-    }
-
-    async fn open(&self, identity: &Identity) -> io::Result<Session> {
-        let Setup { endpoint, trust, login, .. } = self.setup;
-        let name = identity.to_string();
-        let link = Link::open(&name, endpoint, trust, WAIT, Recorder::new(false)).await?;
-        let mut session =
-            Session { link, sent: Instant::now(), requests: 0, early: Some(Vec::new()) };
-        let resource = format!("{}/{}", login.host, identity.resource_path());
-        let token = auth::sign(&login.key, &resource, self.clock.now().after(TOKEN), None);
-        let token = token.ok_or_else(|| io::Error::other("the key is no base64"))?;
-        let mut connect = Connect::new(name);
-        connect.clean_session = true;
-        connect.keep_alive = KEEP_ALIVE_S;
-        connect.password = Some(Bytes::from(token));
-        let user_name = UserName {
-            host: login.host.clone(),
-            identity: identity.clone(),
-            api_version: Some("2021-04-12".to_owned()),
-            model_id: None,
-        };
-        connect.user_name = Some(user_name.to_text());
-        session.send(&Packet::Connect(Box::new(connect))).await?;
-        let answer =
-            session.expect("CONNACK", |packet| matches!(packet, Packet::ConnAck(_))).await?;
-        if let Packet::ConnAck(answer) = answer
-            && answer.code != ConnectCode::Accepted
-        {
-            let why = format!("the hub refuses the device: CONNACK {}", answer.code.number());
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
-        let filters = [Filter::TwinResponse, Filter::Desired, Filter::Methods { name: None }];
-        let filters = filters.map(|filter| (filter.to_filter(), Qos::AtMostOnce));
-        let subscribe = Subscribe { id: PacketId::MIN, filters: filters.into() };
-        session.send(&Packet::Subscribe(subscribe)).await?;
-        session.expect("SUBACK", |packet| matches!(packet, Packet::SubAck(_))).await?;
-        Ok(session)
     }
 
     /// Takes what the hub sent.
@@ -376,4 +339,40 @@ impl<T: FnMut(Told) + Send> Runner<'_, T> {
     fn now(&self) -> Time {
         self.clock.now()
     }
+}
+
+/// Connects and subscribes to everything that the patterns use.
+async fn open(setup: &Setup, identity: &Identity, now: Time) -> io::Result<Session> {
+    let Setup { endpoint, trust, login, .. } = setup;
+    let name = identity.to_string();
+    let link = Link::open(&name, endpoint, trust, WAIT, Recorder::new(false)).await?;
+    let mut session = Session { link, sent: Instant::now(), requests: 0, early: Some(Vec::new()) };
+    let resource = format!("{}/{}", login.host, identity.resource_path());
+    let token = auth::sign(&login.key, &resource, now.after(TOKEN), None);
+    let token = token.ok_or_else(|| io::Error::other("the key is no base64"))?;
+    let mut connect = Connect::new(name);
+    connect.clean_session = true;
+    connect.keep_alive = KEEP_ALIVE_S;
+    connect.password = Some(Bytes::from(token));
+    let user_name = UserName {
+        host: login.host.clone(),
+        identity: identity.clone(),
+        api_version: Some("2021-04-12".to_owned()),
+        model_id: None,
+    };
+    connect.user_name = Some(user_name.to_text());
+    session.send(&Packet::Connect(Box::new(connect))).await?;
+    let answer = session.expect("CONNACK", |packet| matches!(packet, Packet::ConnAck(_))).await?;
+    if let Packet::ConnAck(answer) = answer
+        && answer.code != ConnectCode::Accepted
+    {
+        let why = format!("the hub refuses the device: CONNACK {}", answer.code.number());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    let filters = [Filter::TwinResponse, Filter::Desired, Filter::Methods { name: None }];
+    let filters = filters.map(|filter| (filter.to_filter(), Qos::AtMostOnce));
+    let subscribe = Subscribe { id: PacketId::MIN, filters: filters.into() };
+    session.send(&Packet::Subscribe(subscribe)).await?;
+    session.expect("SUBACK", |packet| matches!(packet, Packet::SubAck(_))).await?;
+    Ok(session)
 }
