@@ -37,7 +37,7 @@ fn explain_requirement(id: &str) -> Option<String> {
         None if line.cases.is_empty() => "none yet".to_owned(),
         None => line.cases.join(", "),
     };
-    let broken_by: Vec<&str> = mutants::all()
+    let broken_by: Vec<&str> = mutants::known()
         .filter(|mutant| mutant.requirements.contains(&line.id))
         .map(|mutant| mutant.id)
         .collect();
@@ -86,7 +86,7 @@ fn explain_case(id: &str) -> Option<String> {
 }
 
 fn explain_mutant(id: &str) -> Option<String> {
-    let mutant = mutants::all().find(|mutant| mutant.id == id)?;
+    let mutant = mutants::known().find(|mutant| mutant.id == id)?;
     let requirements = mutant.requirements.join(", ");
     Some(format!("{} (a defect)\n  {}\n  breaks {requirements}\n", mutant.id, mutant.title))
 }

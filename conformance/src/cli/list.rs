@@ -84,7 +84,7 @@ pub(super) fn list(options: &Options) -> Done {
             })
         }
         What::Mutants => {
-            let lines: Vec<MutantLine> = mutants::all()
+            let lines: Vec<MutantLine> = mutants::known()
                 .map(|mutant| MutantLine {
                     id: mutant.id,
                     title: mutant.title,

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Done, Format, Trouble, print_json, runtime};
+use crate::mutants::firmware::{self, DeviceMutant};
 use crate::mutants::{self, Kill, Mutant};
 use crate::select::glob;
 
@@ -19,15 +20,18 @@ pub(super) struct Options {
 
 pub(super) fn mutants(options: &Options) -> Done {
     let selected: Vec<&Mutant> =
-        mutants::all().filter(|mutant| matches(&options.filter, mutant)).collect();
-    if selected.is_empty() {
+        mutants::all().filter(|m| matches(&options.filter, m.id, m.requirements)).collect();
+    let devices: Vec<&DeviceMutant> =
+        firmware::all().filter(|m| matches(&options.filter, m.id, m.requirements)).collect();
+    if selected.is_empty() && devices.is_empty() {
         return Err(Trouble::usage(format!(
             "no mutant matches the filter {:?}; see twinspec list mutants",
             options.filter
         )));
     }
     let runtime = runtime()?;
-    let alarms = runtime.block_on(mutants::canary(&selected)).map_err(Trouble::environment)?;
+    let mut alarms = runtime.block_on(mutants::canary(&selected)).map_err(Trouble::environment)?;
+    alarms.extend(runtime.block_on(firmware::canary(&devices)).map_err(Trouble::environment)?);
     if !alarms.is_empty() {
         return Err(Trouble::environment(format!(
             "the canary: without a mutant these cases find something: {}",
@@ -35,12 +39,19 @@ pub(super) fn mutants(options: &Options) -> Done {
         )));
     }
     let mut ledger = Vec::new();
-    for mutant in selected {
-        let kill = runtime.block_on(mutants::try_out(mutant)).map_err(Trouble::environment)?;
+    let mut note = |kill: std::io::Result<Kill>| {
+        let kill = kill.map_err(Trouble::environment)?;
         if options.format == Format::Text {
             print_line(&kill);
         }
         ledger.push(kill);
+        Ok::<_, Trouble>(())
+    };
+    for mutant in selected {
+        note(runtime.block_on(mutants::try_out(mutant)))?;
+    }
+    for mutant in devices {
+        note(runtime.block_on(firmware::try_out(mutant)))?;
     }
     let survivors = ledger.iter().filter(|kill| kill.killed_by.is_empty()).count();
     match options.format {
@@ -62,9 +73,8 @@ fn print_line(kill: &Kill) {
     }
 }
 
-fn matches(filter: &str, mutant: &Mutant) -> bool {
+fn matches(filter: &str, id: &str, requirements: &[&str]) -> bool {
     filter.split([',', ' ']).filter(|term| !term.is_empty()).any(|term| {
-        glob(term, mutant.id)
-            || mutant.requirements.iter().any(|requirement| glob(term, requirement))
+        glob(term, id) || requirements.iter().any(|requirement| glob(term, requirement))
     })
 }

@@ -16,6 +16,7 @@ use twinspec_harness::trace;
 
 use super::{Done, Trouble, runtime};
 use crate::agent_profile::AgentProfile;
+use crate::bench::agent::firmware::Pattern;
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
@@ -57,6 +58,12 @@ pub(super) struct AgentOptions {
     /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
     #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
     profile: Option<PathBuf>,
+    /// Judge the reference device of an older firmware-update pattern instead of the reference agent
+    #[arg(long, value_enum, conflicts_with_all = ["profile", "command"])]
+    pattern: Option<Pattern>,
+    /// Its words, for direct-method: tutorial-2016, dm-patterns, samples-2018 or c-port
+    #[arg(long, value_name = "NAME", requires = "pattern")]
+    spelling: Option<String>,
     /// Program and arguments that start the agent, with placeholders such as {connection_string};
     /// it claims everything
     #[arg(last = true, value_name = "COMMAND")]
@@ -150,10 +157,11 @@ enum Subject {
 }
 
 impl Subject {
-    fn role(&self) -> case::Role {
+    /// Whether `case` judges it at all.
+    fn is_judged_by(&self, group: &case::Group, case: &case::Case) -> bool {
         match self {
-            Self::Hub { .. } => case::Role::Hub,
-            Self::Agent(_) => case::Role::Agent,
+            Self::Hub { .. } => group.role == case::Role::Hub,
+            Self::Agent(profile) => profile.concerns(group, case),
         }
     }
 
@@ -188,6 +196,11 @@ fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
         (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
         (None, true) => {
             let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+            if let Some(pattern) = options.pattern {
+                let words = options.spelling.as_deref();
+                let profile = AgentProfile::reference_device(&twinspec, pattern, words);
+                return profile.map_err(Trouble::usage);
+            }
             AgentProfile::reference(&twinspec).map_err(Trouble::usage)
         }
     }
@@ -268,9 +281,8 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let role = subject.role();
     let mut cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| group.role == role && filter.selects(group, case))
+        .filter(|(group, case)| subject.is_judged_by(group, case) && filter.selects(group, case))
         .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(

@@ -3,6 +3,7 @@
 //! A mutant changes one observable, from outside: it rewrites what goes into the model or what
 //! comes out of it.
 
+pub mod firmware;
 pub mod hub;
 pub mod overlay;
 
@@ -14,7 +15,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::bench::Leftovers;
-use crate::case;
+use crate::case::{self, Role};
 use crate::profile::Profile;
 use crate::run::{self, Selected};
 use crate::target::{MakeOverlay, Target};
@@ -57,6 +58,25 @@ pub fn all() -> impl Iterator<Item = &'static Mutant> {
     hub::MUTANTS.iter().flat_map(|subject| subject.iter().flat_map(|mutants| mutants.iter()))
 }
 
+/// What every mutant has, whatever it is laid over.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Minted once, never renamed or reused.
+    pub id: &'static str,
+    /// What goes wrong, as a sentence.
+    pub title: &'static str,
+    /// The requirements it breaks.
+    pub requirements: &'static [&'static str],
+}
+
+/// All mutants, of hubs and of devices, in a fixed order.
+pub fn known() -> impl Iterator<Item = Known> {
+    let hubs = all().map(|m| Known { id: m.id, title: m.title, requirements: m.requirements });
+    let devices =
+        firmware::all().map(|m| Known { id: m.id, title: m.title, requirements: m.requirements });
+    hubs.chain(devices)
+}
+
 /// Runs the cases that could see `mutant` against it.
 ///
 /// # Errors
@@ -68,10 +88,11 @@ pub async fn try_out(mutant: &Mutant) -> io::Result<Kill> {
     let names = |case: &case::Case| {
         case.requirements.iter().any(|requirement| mutant.requirements.contains(requirement))
     };
-    let cases: Vec<Selected> = case::all().filter(|(_, case)| names(case)).collect();
+    let cases: Vec<Selected> =
+        case::all().filter(|(group, case)| group.role == Role::Hub && names(case)).collect();
     let outcomes =
         run::run(&Arc::new(target), &cases, JOBS, &Leftovers::default(), |_, _| {}).await;
-    let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant, outcome));
+    let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant.requirements, outcome));
     let killed_by: BTreeSet<&'static str> = killers.map(|((_, case), _)| case.id).collect();
     let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let killed_by = killed_by.into_iter().collect();
@@ -90,15 +111,16 @@ pub async fn canary(mutants: &[&Mutant]) -> io::Result<Vec<&'static str>> {
         let names = |id: &&str| mutants.iter().any(|mutant| mutant.requirements.contains(id));
         case.requirements.iter().any(names)
     };
-    let cases: Vec<Selected> = case::all().filter(|(_, case)| concerns(case)).collect();
+    let cases: Vec<Selected> =
+        case::all().filter(|(group, case)| group.role == Role::Hub && concerns(case)).collect();
     let leftovers = Leftovers::default();
     let outcomes = run::run(&Arc::new(target), &cases, JOBS, &leftovers, |_, _| {}).await;
     let finds = |outcome: &Outcome| outcome.verdict != Verdict::Pass;
     Ok(outcomes.into_iter().filter(|(_, o)| finds(o)).map(|((_, case), _)| case.id).collect())
 }
 
-/// Whether an outcome blames one of the mutant's requirements.
-fn sees(mutant: &Mutant, outcome: &Outcome) -> bool {
-    let blames = |requirement: &String| mutant.requirements.contains(&requirement.as_str());
+/// Whether an outcome blames one of `requirements`.
+fn sees(requirements: &[&str], outcome: &Outcome) -> bool {
+    let blames = |requirement: &String| requirements.contains(&requirement.as_str());
     outcome.findings.iter().any(|finding| finding.requirement.as_ref().is_some_and(blames))
 }

@@ -1,9 +1,10 @@
 //! The words of the patterns, as their sources spell them (firmware-patterns.md § b.4, c.6, d.2).
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
 /// An older firmware-update pattern whose devices report in their twins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pattern {
     /// (b) of 2018: a job writes desired properties.
@@ -12,6 +13,7 @@ pub enum Pattern {
     DirectMethod,
     /// (d) of 2018: a direct method, progress at the root.
     #[serde(rename = "direct-method-2018")]
+    #[value(name = "direct-method-2018")]
     DirectMethod2018,
 }
 
