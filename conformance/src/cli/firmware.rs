@@ -149,6 +149,12 @@ impl Kind {
                 "--fail-at: the pattern {} has the phases download and apply",
                 self.pattern.name()
             ))),
+            Some(FailAt::Apply) if self.spelling.as_deref() == Some("c-port") => {
+                Err(Trouble::usage(
+                    "--fail-at apply: the variant c-port has no word for the end of an update, so that \
+                     nobody can tell when it has failed to apply",
+                ))
+            }
             other => Ok(other.map(FailAt::phase)),
         }
     }

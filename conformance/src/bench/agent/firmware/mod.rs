@@ -210,6 +210,7 @@ impl AgentBench<'_> {
         .await?;
         let history = self.history(pattern);
         let state = history.since(from).find(|state| shows(state)).cloned();
+        self.demand(requirement, state.is_some(), allowed, "nothing like it");
         state.ok_or_else(|| Stop::Harness("a report has vanished".to_owned()))
     }
 

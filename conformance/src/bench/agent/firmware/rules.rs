@@ -159,7 +159,8 @@ fn direct_method_step(words: &Words, state: &State, (was, is): (&str, &str), fla
             let place = words.place(was);
             let fetches = place.is_some() && place < applying;
             // The pause before the application belongs to it.
-            let applies = place.map(|place| place + 1) >= applying && !was_over;
+            let applies = place.map(|place| place + 1) >= applying;
+            let applies = applies && (was == "applying" || !was_over);
             if is == words.download_failed { fetches } else { applies }
         }
     };
