@@ -5,6 +5,7 @@
 //! The model also answers every authored input: where it says something else, nothing is written.
 
 mod device_job;
+mod firmware;
 pub mod foreign;
 mod import_manifest;
 mod job_transition;
@@ -55,6 +56,7 @@ struct Input {
 /// All families.
 pub const FAMILIES: &[Family] = &[
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family { name: "firmware", answer: firmware::answer, inputs: firmware::inputs },
     Family {
         name: "import-manifest",
         answer: import_manifest::answer,
