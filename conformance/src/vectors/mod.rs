@@ -4,6 +4,7 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod configuration_target;
 pub mod foreign;
 mod query_eval;
 mod query_parse;
@@ -45,6 +46,11 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
