@@ -4,6 +4,7 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod configuration_target;
 mod device_job;
 pub mod foreign;
 mod job_transition;
@@ -48,6 +49,11 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
     Family {
         name: "job-transition",

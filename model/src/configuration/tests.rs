@@ -137,7 +137,12 @@ fn the_highest_rank_wins_a_path_and_others_keep_theirs() {
         resolved(&[rpm.clone(), fan.clone()]).0,
         json!({ "fan": { "rpm": null, "led": 2 } })
     );
-    assert_eq!(resolved(&[fan, rpm]).1, [Status::Applied, Status::Targeted]);
+    assert_eq!(resolved(&[rpm.clone(), fan.clone()]).1, [Status::Applied, Status::Applied]);
+    assert_eq!(resolved(&[fan, rpm.clone()]).1, [Status::Applied, Status::Targeted]);
+    for below in [json!({ "rpm": 1 }), json!(5), json!({})] {
+        let below = json!({ "properties.desired.fan": below });
+        assert_eq!(resolved(&[rpm.clone(), below]).1, [Status::Applied, Status::Targeted]);
+    }
 }
 
 #[test]
