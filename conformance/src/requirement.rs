@@ -136,6 +136,14 @@ mod tests {
     }
 
     #[test]
+    fn all_requirements_of_update_manifests_signatures_and_imports_are_there() {
+        let count = |prefix: &str| all().filter(|(_, r)| r.id.starts_with(prefix)).count();
+        assert_eq!(count("ADU-MANIFEST-"), 15);
+        assert_eq!(count("ADU-SIG-"), 29);
+        assert_eq!(count("ADU-IMPORT-"), 27);
+    }
+
+    #[test]
     fn ids_are_unique_and_all_271_hub_requirements_are_there() {
         let hub: Vec<&str> =
             all().map(|(_, r)| r.id.as_str()).filter(|id| id.starts_with("HUB-")).collect();
