@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use twinspec_model::update::key::RootKeys;
 use twinspec_model::update::import::ImportManifest;
+use twinspec_model::update::key::RootKeys;
 use twinspec_model::update::manifest::{Manifest, Step};
 use twinspec_model::update::root_key::{Build, Package};
 use twinspec_model::update::signature::{Store, Trust, verify};
