@@ -95,6 +95,7 @@ sources![
     "hub-reg",
     "hub-cfg",
     "hub-http",
+    "job",
     "qry",
     "adu-manifest",
     "adu-sig",

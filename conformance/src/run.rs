@@ -149,9 +149,9 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
 /// What is gone is no leftover any more.
 pub async fn clean_up(target: &Target, leftovers: &Leftovers) {
     let recorder = Recorder::new(false);
-    for device in leftovers.ids() {
-        if remove(target, &device, &recorder).await {
-            leftovers.remove(&device);
+    for leftover in leftovers.all() {
+        if remove(target, &leftover, &recorder).await {
+            leftovers.remove(&leftover);
         }
     }
 }

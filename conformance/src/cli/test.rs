@@ -235,9 +235,12 @@ async fn run_all(
     };
     // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
     let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    let left = leftovers.ids().len();
+    let left = leftovers.all().len();
     if left > 0 {
-        anstream::eprintln!("twinspec: {left} devices could not be removed: {}-*", target.prefix);
+        let prefix = &target.prefix;
+        anstream::eprintln!(
+            "twinspec: {left} devices or configurations could not be removed: {prefix}-*"
+        );
     }
     result.unwrap_or_else(|| Err(Trouble::environment("broken off, no verdict")))
 }

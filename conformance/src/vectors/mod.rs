@@ -4,8 +4,10 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod device_job;
 pub mod foreign;
 mod import_manifest;
+mod job_transition;
 mod manifest_signature;
 mod query_eval;
 mod query_parse;
@@ -51,6 +53,7 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
     Family {
         name: "import-manifest",
         answer: import_manifest::answer,
@@ -60,6 +63,11 @@ pub const FAMILIES: &[Family] = &[
         name: "manifest-signature",
         answer: manifest_signature::answer,
         inputs: manifest_signature::inputs,
+    },
+    Family {
+        name: "job-transition",
+        answer: job_transition::answer,
+        inputs: job_transition::inputs,
     },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
