@@ -36,7 +36,7 @@ pub enum Need {
     OneJob,
     /// The control interface: events and cloud-to-device messages.
     Control,
-    /// The control interface and a clock that may be moved forward.
+    /// Time: the control interface and a clock that may be moved forward, or patience.
     Clock,
     /// A hub that nobody else uses meanwhile: the case counts or changes what belongs to all.
     Alone,

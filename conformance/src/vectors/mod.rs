@@ -9,6 +9,7 @@ pub mod foreign;
 mod import_manifest;
 mod job_transition;
 mod manifest_signature;
+mod method;
 mod query_eval;
 mod query_parse;
 mod result_code;
@@ -69,6 +70,7 @@ pub const FAMILIES: &[Family] = &[
         answer: job_transition::answer,
         inputs: job_transition::inputs,
     },
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "result-code", answer: result_code::answer, inputs: result_code::inputs },

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::service::{ErrorForm, Reply, respond};
 use super::{ConnectionId, ExchangeId, Hub, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
-use crate::method::{MethodCall, PAYLOAD_BYTES_MAX};
+use crate::method::{MethodCall, answer_payload};
 use crate::registry::not_found;
 use crate::time::Time;
 use crate::wire::mqtt::{Packet, Publish};
@@ -349,17 +348,7 @@ fn rid(key: u64) -> String {
 
 /// The answer of a device, which must be JSON to be passed on.
 fn device_answer(status: i64, body: &[u8]) -> Result<DeviceAnswer, Refusal> {
-    let bad = |why: &str| Refusal::new(ErrorCode::GenericBadGateway, why);
-    if body.len() > PAYLOAD_BYTES_MAX {
-        return Err(bad("The device's answer is larger than the hub passes on."));
-    }
-    let payload = match body {
-        [] => "null",
-        body => match serde_json::from_slice::<&RawValue>(body) {
-            Ok(raw) => raw.get(),
-            Err(_) => return Err(bad("The device's answer is not JSON.")),
-        },
-    };
+    let payload = answer_payload(body)?;
     Ok(DeviceAnswer { status, payload: payload.to_owned() })
 }
 

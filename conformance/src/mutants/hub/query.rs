@@ -274,7 +274,7 @@ const LANGUAGE: &[Mutant] = &[
     },
     Mutant {
         id: "query-far-too-long-fails",
-        title: "A query of megabytes ends in an internal error",
+        title: "A query of a megabyte ends in an internal error",
         requirements: &["QRY-015"],
         overlay: || failing("xxxxxxxxxx"),
     },

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
-use crate::bench::{Bench, VISIBLE};
+use crate::bench::{Bench, VISIBLE, words};
 use crate::verdict::Checked;
 
 /// Where queries go.
@@ -74,11 +74,11 @@ impl Fleet {
         let rows = answer.json();
         let holds = answer.status.as_u16() == 200 && devices(&rows) == expected;
         let seen = if answer.status.as_u16() == 200 {
-            format!("{condition}: {:?}", devices(&rows))
+            format!("{condition}: {}", words(&devices(&rows)))
         } else {
             format!("{condition}: {answer}")
         };
-        bench.demand(requirement, holds, format!("{condition}: {expected:?}"), seen);
+        bench.demand(requirement, holds, format!("{condition}: {}", words(&expected)), seen);
         Ok(())
     }
 }
