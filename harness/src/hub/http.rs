@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -58,24 +58,33 @@ async fn answer(
 ) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
-    let response = match body {
-        Ok(Ok(body)) => shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok(),
-        Ok(Err(_)) | Err(_) => None,
+    let refusal = match body {
+        Ok(Ok(body)) => {
+            let request = http::Request::from_parts(parts, body.to_bytes());
+            match shared.ask(request).await {
+                Ok(response) => return response.map(Full::new),
+                Err(_) => Refusal::new(ErrorCode::GenericBadGateway, "The hub gave no answer"),
+            }
+        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Refusal::new(
+            ErrorCode::GenericRequestEntityTooLarge,
+            format!("The body is larger than {BODY_MAX} bytes"),
+        ),
+        Ok(Err(_)) => Refusal::invalid("The body ended early or was framed wrongly"),
+        Err(_) => Refusal::invalid(format!("The body did not arrive within {BODY_WAIT:?}")),
     };
-    response.unwrap_or_else(|| too_large(&shared)).map(Full::new)
+    refused(&refusal, &shared).map(Full::new)
 }
 
-/// The answer to a body that is too large or never arrives whole.
-fn too_large(shared: &Shared) -> http::Response<Bytes> {
-    let code = ErrorCode::GenericRequestEntityTooLarge;
-    let refusal =
-        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
-    let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
+/// The answer to a request that never reached the model.
+fn refused(refusal: &Refusal, shared: &Shared) -> http::Response<Bytes> {
+    let body = flat_error(refusal, "0", shared.clock.now()).to_string();
     let mut response = http::Response::new(Bytes::from(body));
-    *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+    *response.status_mut() = http::StatusCode::from_u16(refusal.code.status())
+        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
+    let name = http::HeaderValue::from_static(refusal.code.name());
     response.headers_mut().insert("iothub-errorcode", name);
     response
 }
