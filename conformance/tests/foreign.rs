@@ -67,7 +67,7 @@ async fn an_answer_says_one_thing() {
         (r#""unsupported":null"#, "neither expect nor unsupported"),
     ] {
         let answer = format!(r#"{{"id":"twin-patch-a001",{members}}}"#);
-        let error = run(&["echo", &answer]).await.unwrap_err().to_string();
+        let error = run(&["yes", &answer]).await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
 }
