@@ -221,9 +221,9 @@ async fn bounded(mut body: Body<'_>, budget: Duration, courtesy: &Courtesy) -> O
 /// What is gone is no leftover any more.
 pub async fn clean_up(target: &Target, leftovers: &Leftovers) {
     let recorder = Recorder::new(false);
-    for device in leftovers.ids() {
-        if remove(target, &device, &recorder).await {
-            leftovers.remove(&device);
+    for leftover in leftovers.all() {
+        if remove(target, &leftover, &recorder).await {
+            leftovers.remove(&leftover);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The hub under test: where it is, and with what right it is used.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
@@ -58,6 +60,8 @@ pub struct Target {
     pub pool: Pool,
     /// How fast requests may follow each other.
     pub pace: Arc<Pace>,
+    /// How many cases may have jobs at a time.
+    pub job_turns: Arc<Semaphore>,
     /// Start of every identity's name.
     pub prefix: String,
     names: AtomicU64,
@@ -130,8 +134,17 @@ impl Target {
         let mut config = HubConfig::new("localhost", seed());
         if needs.contains(&Need::Throttling) {
             let rule = Some(ThrottleRule { operations_per_second: 1, burst: 5 });
-            config.throttles =
-                Throttles { twin_reads: rule, twin_updates: rule, registry: rule, queries: rule };
+            config.throttles = Throttles {
+                twin_reads: rule,
+                twin_updates: rule,
+                registry: rule,
+                queries: rule,
+                jobs: rule,
+                ..Throttles::default()
+            };
+        }
+        if needs.contains(&Need::OneJob) {
+            config.limits.running_jobs_max = Some(1);
         }
         let mut target =
             Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
@@ -156,6 +169,7 @@ impl Target {
         }
         match need {
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
+            Need::OneJob => Some("needs a hub that runs one job at a time".to_owned()),
             Need::Control => control(),
             Need::Clock if self.control.is_some() => dedicated(),
             Need::Clock => (!self.takes_time)
@@ -238,6 +252,8 @@ impl Target {
         Ok(Self {
             control: Some(control),
             device_authority: Some(device_authority),
+            // Ours runs any number of jobs.
+            job_turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             embedded: Some(Embedded { hub, overlay }),
             ..target
         })
@@ -266,6 +282,7 @@ impl Target {
             // The profile was checked when it was read.
             pool: Pool::new(&profile.devices).unwrap_or_default(),
             pace: Arc::new(Pace::new(profile.requests_per_second)),
+            job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
             profile,
             patience: 1.0,
             keep_secrets: false,

@@ -26,6 +26,7 @@ const COVERED: &[&str] = &[
     "HUB-METH",
     "HUB-AUTH",
     "HUB-REG",
+    "HUB-CFG",
     "HUB-HTTP",
 ];
 

@@ -333,8 +333,16 @@ impl Connection {
     /// # Errors
     /// When none comes (HUB-NOTI-001).
     pub async fn notification(&mut self) -> Checked<Notification> {
+        self.notification_by("HUB-NOTI-001").await
+    }
+
+    /// Like [`Self::notification`] for a change that another requirement is about.
+    ///
+    /// # Errors
+    /// Blames `requirement` when none comes.
+    pub async fn notification_by(&mut self, requirement: &'static str) -> Checked<Notification> {
         let found = self.pick(notification).await;
-        found.map_err(|absent| absent.stop("HUB-NOTI-001", "a desired-properties notification"))
+        found.map_err(|absent| absent.stop(requirement, "a desired-properties notification"))
     }
 
     /// Waits for the notification of the version `sentinel` and returns all that came before it:

@@ -1,6 +1,7 @@
 //! The back end of a case.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -196,7 +197,20 @@ impl Bench {
         identity: &Identity,
         shows: impl Fn(&Value) -> bool,
     ) -> Checked<Value> {
-        let deadline = Instant::now() + self.budget(VISIBLE);
+        self.watch_twin_for(VISIBLE, identity, shows).await
+    }
+
+    /// Like [`Self::watch_twin`] with a budget of the caller's.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn watch_twin_for(
+        &mut self,
+        budget: Duration,
+        identity: &Identity,
+        shows: impl Fn(&Value) -> bool,
+    ) -> Checked<Value> {
+        let deadline = Instant::now() + self.budget(budget);
         loop {
             let twin = self.read_twin(identity).await?;
             if shows(&twin) || Instant::now() >= deadline {
@@ -273,6 +287,11 @@ pub(crate) fn identity_path(identity: &Identity) -> String {
 /// `/twins/{d}[/modules/{m}]`, encoded.
 pub(crate) fn twin_path(identity: &Identity) -> String {
     path("twins", identity)
+}
+
+/// `/configurations/{id}`, encoded.
+pub(crate) fn configuration_path(id: &str) -> String {
+    format!("/configurations/{}", percent::encode(id))
 }
 
 fn path(collection: &str, identity: &Identity) -> String {

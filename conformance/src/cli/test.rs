@@ -263,7 +263,7 @@ async fn run_all(
             let left = tidy_up(&target, &leftovers).await;
             let left = match left.len() {
                 0 => String::new(),
-                count => format!("; {count} devices are left behind: {}", left.join(" ")),
+                count => format!("; {count} devices or configurations are left behind: {}", left.join(" ")),
             };
             Err(Trouble::environment(format!("broken off, no verdict{left}")))
         }
@@ -275,7 +275,7 @@ async fn run_all(
 /// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
 async fn tidy_up(target: &Target, leftovers: &Leftovers) -> Vec<String> {
     let _late_ones_stay = tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
-    leftovers.ids()
+    leftovers.all().iter().map(ToString::to_string).collect()
 }
 
 async fn repeat(

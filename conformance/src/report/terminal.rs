@@ -151,7 +151,7 @@ fn left_behind(report: &Report) -> String {
     match report.left_behind.len() {
         0 => String::new(),
         count => format!(
-            "left behind: {count} devices that the hub did not remove: {}\n",
+            "left behind: {count} devices or configurations that the hub did not remove: {}\n",
             report.left_behind.join(" ")
         ),
     }

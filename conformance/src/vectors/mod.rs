@@ -4,7 +4,11 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod configuration_target;
+mod device_job;
 pub mod foreign;
+mod job_transition;
+mod method;
 mod query_eval;
 mod query_parse;
 mod sas_token;
@@ -45,6 +49,18 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
+    Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family {
+        name: "job-transition",
+        answer: job_transition::answer,
+        inputs: job_transition::inputs,
+    },
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },

@@ -5,6 +5,7 @@ use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
+use twinspec_model::identity::Identity;
 
 use crate::bench::{Bench, VISIBLE, words};
 use crate::verdict::Checked;
@@ -47,6 +48,11 @@ impl Fleet {
         Ok(Self { mark, ids })
     }
 
+    /// One of them.
+    pub(super) fn identity(&self, number: usize) -> Option<Identity> {
+        self.ids.get(number).map(Identity::device)
+    }
+
     /// The query for all of them that `condition` selects.
     pub(super) fn query(&self, condition: &str) -> String {
         format!("SELECT * FROM devices WHERE tags.mark = '{}' AND ({condition})", self.mark)
@@ -77,6 +83,11 @@ impl Fleet {
     }
 }
 
+/// Whether a query was answered with rows, as far as the status says.
+pub(super) fn is_done(answer: &Answer) -> bool {
+    answer.status.as_u16() == 200
+}
+
 /// The devices of the rows, in order.
 pub(super) fn devices(rows: &Value) -> Vec<&str> {
     let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -103,7 +114,7 @@ pub(super) async fn ask(
 
 /// Asks until the rows are as expected or the budget is used up: results may lag behind twins
 /// (query.md § 9).
-pub(super) async fn settled(
+pub(in crate::cases::hub) async fn settled(
     bench: &mut Bench,
     query: &str,
     shows: impl Fn(&Value) -> bool,
