@@ -180,9 +180,10 @@ impl Target {
                 .policies
                 .is_empty()
                 .then(|| "needs keys of all policies; see [policies] of the profile".to_owned()),
-            Need::DeviceAuthority => {
-                Some("needs a device authority that only the embedded hub knows".to_owned())
-            }
+            Need::DeviceAuthority => self.device_authority.is_none().then(|| {
+                "needs an authority for device certificates; see [device_authority] of the profile"
+                    .to_owned()
+            }),
             Need::Tls => {
                 (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
             }
@@ -267,6 +268,9 @@ impl Target {
         profile: Profile,
     ) -> Self {
         let operator = Operator::new(http.clone(), &trust);
+        // The profile was checked when it was read.
+        let device_authority =
+            profile.device_authority.as_ref().and_then(|files| files.read().ok());
         let prefix = format!("twinspec-{:010x}", fastrand::u64(..1 << 40));
         Self {
             name,
@@ -286,7 +290,7 @@ impl Target {
             takes_time: true,
             clock: Clock::default(),
             control: None,
-            device_authority: None,
+            device_authority,
             prefix,
             names: AtomicU64::new(0),
             embedded: None,

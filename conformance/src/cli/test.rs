@@ -14,7 +14,7 @@ use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
-use super::{Done, Trouble, runtime};
+use super::{Done, Trouble, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
@@ -212,7 +212,7 @@ fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOpti
     }
     if options.list {
         let has_clock = parts.as_ref().is_none_or(|parts| parts.control.is_some());
-        cases.iter().for_each(|case| anstream::println!("{}", listed(*case, has_clock)));
+        cases.iter().try_for_each(|case| say(&listed(*case, has_clock)))?;
         return Ok(0);
     }
     if let Some(folder) = &options.traces {
@@ -308,14 +308,14 @@ async fn repeat(
         let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
         let mut report = Report::new(&target.name, seed, known, outcomes);
         report.left_behind = tidy_up(target, leftovers).await;
-        anstream::print!("{}", terminal::render(&report));
-        written?;
+        let printed = print(&terminal::render(&report));
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
         }
+        written.and(printed)?;
         worst = worst.max(report.conformance());
     }
-    if options.repeat > 1 && tell_differences(&verdicts) {
+    if options.repeat > 1 && tell_differences(&verdicts)? {
         worst = worst.max(Conformance::Unknown);
     }
     Ok(worst.exit_code())
@@ -325,24 +325,24 @@ async fn repeat(
 fn announce_slow(cases: usize) {
     if cases > 0 {
         let minutes = REAL_TIME_MAX.as_secs() / 60;
-        anstream::eprintln!(
-            "twinspec: {cases} slow cases wait in real time, up to {minutes} minutes each and all \
+        tell(&format!(
+            "{cases} slow cases wait in real time, up to {minutes} minutes each and all \
              at once; --control URL makes them fast, --no-slow leaves them out"
-        );
+        ));
     }
 }
 
 /// Prints the verdicts that differ between runs; `true` when there are any.
-fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> bool {
+fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> Result<bool, Trouble> {
     let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
     let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
     let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
     for (case, verdicts) in &different {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        anstream::println!("differs: {case}: {}", names.join(", "));
+        say(&format!("differs: {case}: {}", names.join(", ")))?;
     }
-    anstream::println!("{runs} runs, {} cases with differing verdicts", different.len());
-    !different.is_empty()
+    say(&format!("{runs} runs, {} cases with differing verdicts", different.len()))?;
+    Ok(!different.is_empty())
 }
 
 fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {
