@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -30,6 +31,9 @@ pub struct Profile {
     /// Most requests a second; any number by default.
     #[serde(default)]
     pub requests_per_second: Option<f64>,
+    /// Jobs the hub runs at a time: 1 by default, as on its smallest tiers.
+    #[serde(default)]
+    pub running_jobs: Option<NonZeroUsize>,
     /// Connection strings of devices made beforehand, for a hub without an identity registry.
     /// They belong to the suite: their twins are emptied before each case.
     #[serde(default)]

@@ -95,6 +95,7 @@ sources![
     "hub-reg",
     "hub-cfg",
     "hub-http",
+    "job",
     "qry",
 ];
 

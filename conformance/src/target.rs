@@ -1,9 +1,12 @@
 //! The hub under test: where it is, and with what right it is used.
 
 use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
@@ -16,7 +19,7 @@ use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
 use crate::case::Need;
-use crate::pace::Pace;
+use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
 use crate::profile::Profile;
 
@@ -45,6 +48,8 @@ pub struct Target {
     pub keep_secrets: bool,
     /// Whether nobody else uses the hub meanwhile.
     pub dedicated: bool,
+    /// Whether cases may wait in real time where the hub's clock cannot be moved.
+    pub takes_time: bool,
     /// The hub's clock, as far as it was moved through the control interface.
     pub clock: Clock,
     /// The control interface.
@@ -54,7 +59,9 @@ pub struct Target {
     /// Devices made beforehand; empty where the hub has a registry.
     pub pool: Pool,
     /// How fast requests may follow each other.
-    pub pace: Pace,
+    pub pace: Arc<Pace>,
+    /// How many cases may have jobs at a time.
+    pub job_turns: Arc<Semaphore>,
     /// Start of every identity's name.
     pub prefix: String,
     names: AtomicU64,
@@ -127,8 +134,17 @@ impl Target {
         let mut config = HubConfig::new("localhost", seed());
         if needs.contains(&Need::Throttling) {
             let rule = Some(ThrottleRule { operations_per_second: 1, burst: 5 });
-            config.throttles =
-                Throttles { twin_reads: rule, twin_updates: rule, registry: rule, queries: rule };
+            config.throttles = Throttles {
+                twin_reads: rule,
+                twin_updates: rule,
+                registry: rule,
+                queries: rule,
+                jobs: rule,
+                ..Throttles::default()
+            };
+        }
+        if needs.contains(&Need::OneJob) {
+            config.limits.running_jobs_max = Some(1);
         }
         let mut target =
             Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
@@ -153,8 +169,11 @@ impl Target {
         }
         match need {
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
+            Need::OneJob => Some("needs a hub that runs one job at a time".to_owned()),
             Need::Control => control(),
-            Need::Clock => control().or_else(dedicated),
+            Need::Clock if self.control.is_some() => dedicated(),
+            Need::Clock => (!self.takes_time)
+                .then(|| "waits in real time, and --no-slow leaves that out".to_owned()),
             Need::Alone => dedicated(),
             Need::Policies => self
                 .profile
@@ -173,7 +192,20 @@ impl Target {
     /// Whether cases with `needs` must run while no other case does.
     #[must_use]
     pub fn runs_alone(&self, needs: &[Need]) -> bool {
-        !self.is_embedded() && needs.iter().any(|need| need.is_private())
+        let concerns_all = |need: &Need| match need {
+            // Without a control interface nobody moves the clock.
+            Need::Clock => self.control.is_some(),
+            need => need.is_private(),
+        };
+        !self.is_embedded() && needs.iter().any(concerns_all)
+    }
+
+    /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
+    #[must_use]
+    pub fn is_slow(&self, needs: &[Need]) -> bool {
+        needs.contains(&Need::Clock)
+            && self.control.is_none()
+            && needs.iter().all(|need| self.lacks(*need).is_none())
     }
 
     /// The base64 key of the policy `name`.
@@ -219,6 +251,8 @@ impl Target {
         Ok(Self {
             control: Some(control),
             device_authority: Some(device_authority),
+            // Ours runs any number of jobs.
+            job_turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             embedded: Some(Embedded { hub, overlay }),
             ..target
         })
@@ -243,11 +277,13 @@ impl Target {
             operator,
             // The profile was checked when it was read.
             pool: Pool::new(&profile.devices).unwrap_or_default(),
-            pace: Pace::new(profile.requests_per_second),
+            pace: Arc::new(Pace::new(profile.requests_per_second)),
+            job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
             profile,
             patience: 1.0,
             keep_secrets: false,
             dedicated: false,
+            takes_time: true,
             clock: Clock::default(),
             control: None,
             device_authority: None,
@@ -261,6 +297,12 @@ impl Target {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// How requests to this target wait for each other.
+    #[must_use]
+    pub fn courtesy(&self) -> Courtesy {
+        Courtesy::new(Arc::clone(&self.pace), !self.is_embedded())
     }
 
     /// `budget` as this target's patience stretches it.

@@ -6,7 +6,9 @@
 //!
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
-//! - [`query`]: the query language; [`configuration`]: settings for many twins at once.
+//! - [`query`]: the query language; [`job`]: work on many devices; [`configuration`]: settings for
+//!   many twins at once.
+//! - [`firmware`]: the four older firmware-update patterns.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -14,8 +16,10 @@ pub mod auth;
 pub mod configuration;
 pub mod error;
 pub mod event;
+pub mod firmware;
 pub mod hub;
 pub mod identity;
+pub mod job;
 pub mod json;
 pub mod message;
 pub mod method;

@@ -11,22 +11,39 @@ use twinspec_harness::operator::{Answer, Request};
 use twinspec_model::time::Time;
 use twinspec_model::wire::percent;
 
-use super::{ANSWER, Bench};
+use super::{ANSWER, Bench, REAL_TIME_MAX};
 use crate::verdict::{Checked, Stop};
 
 /// How long one look at the events waits for a new one.
 const LOOK: Duration = Duration::from_secs(2);
 
 impl Bench {
-    /// Moves the hub's clock forward; whatever became due has happened afterwards.
+    /// Moves the hub's clock forward; whatever became due has happened afterwards. Without a control
+    /// interface, waits that long.
     ///
     /// # Errors
-    /// [`Stop::Harness`] when the control interface does not play along.
+    /// [`Stop::Harness`] when the control interface does not play along, [`Stop::Unsupported`] when
+    /// the case would wait too long.
     pub async fn advance(&mut self, by: Duration) -> Checked {
+        if self.target.control.is_none() {
+            return self.live_through(by).await;
+        }
         let milliseconds = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let body = json!({ "milliseconds": milliseconds });
         self.control(Method::POST, "/clock/advance", Some(&body)).await?;
         self.target.clock.advance(by);
+        Ok(())
+    }
+
+    async fn live_through(&mut self, time: Duration) -> Checked {
+        self.waited += time;
+        if self.waited > REAL_TIME_MAX {
+            let minutes = REAL_TIME_MAX.as_secs() / 60;
+            return Err(Stop::Unsupported(format!(
+                "takes more than {minutes} minutes of real time; see --control"
+            )));
+        }
+        self.courtesy.wait(time).await;
         Ok(())
     }
 

@@ -6,17 +6,20 @@
 mod connection;
 mod control;
 mod device;
+mod job;
 mod method;
 mod service;
 mod transport;
+mod words;
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
@@ -24,13 +27,16 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
+pub use job::{JobHistory, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{
     configuration_path, identity_path, request as service_request, twin_path,
 };
+pub use words::words;
 
 use crate::ambiguity;
+use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop};
 
@@ -43,6 +49,8 @@ pub const VISIBLE: Duration = Duration::from_secs(10);
 pub const ROLLOUT: Duration = Duration::from_secs(60);
 /// How long a peer may take to show that it is alive.
 pub const ALIVE: Duration = Duration::from_secs(5);
+/// How long one case may wait in real time where the hub's clock cannot be moved.
+pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -60,6 +68,16 @@ impl Leftover {
         match self {
             Self::Configuration(id) => service::configuration_path(id),
             Self::Device(device) => service::identity_path(&Identity::device(device)),
+        }
+    }
+}
+
+impl fmt::Display for Leftover {
+    /// The name of a device, or the path of what is none.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(_) => formatter.write_str(&self.path()),
+            Self::Device(device) => formatter.write_str(device),
         }
     }
 }
@@ -88,9 +106,16 @@ impl Leftovers {
 pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
+    pub(crate) courtesy: Courtesy,
+    /// How long the case has waited in real time for protocol times to pass.
+    waited: Duration,
     leftovers: Leftovers,
     mine: Vec<Leftover>,
     borrowed: Vec<Registered>,
+    /// Ids of jobs that may wait for their start.
+    jobs: Vec<String>,
+    /// Held by a case that has jobs.
+    job_turn: Option<OwnedSemaphorePermit>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -109,12 +134,17 @@ impl Bench {
     #[must_use]
     pub fn new(target: Arc<Target>, leftovers: Leftovers) -> Self {
         let recorder = Recorder::new(target.keep_secrets);
+        let courtesy = target.courtesy();
         Self {
             target,
             recorder,
+            courtesy,
+            waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
+            jobs: Vec::new(),
+            job_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
@@ -255,7 +285,7 @@ impl Bench {
         seen: T,
     ) -> bool {
         let holds = seen == allowed;
-        let text = |value: T| format!("{what} {}", shorten(&format!("{value:?}")));
+        let text = |value: T| format!("{what} {}", shorten(&words(&value)));
         self.demand(requirement, holds, text(allowed), text(seen))
     }
 
@@ -312,8 +342,9 @@ impl Bench {
         self.target.is_embedded()
     }
 
-    /// Removes what this case registered.
+    /// Removes what this case registered and cancels what it planned.
     pub(crate) async fn clean_up(&mut self) {
+        self.cancel_jobs().await;
         self.borrowed.drain(..).for_each(|device| self.target.pool.give_back(device));
         // Configurations first: without them, no device changes any more.
         self.mine.sort();
@@ -337,7 +368,7 @@ impl Bench {
 pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
     let path = leftover.path();
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
+    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
     answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
 }
 

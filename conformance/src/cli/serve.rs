@@ -45,9 +45,13 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     device_ca: Option<PathBuf>,
     /// Throttle an operation, for example twin-updates=5 or twin-updates=5/20 with a burst of 20;
-    /// may be given for twin-reads, twin-updates, registry and queries
+    /// may be given for twin-reads, twin-updates, registry, queries, jobs and job-operations
     #[arg(long, value_name = "KIND=RATE[/BURST]", value_parser = Throttled::parse)]
     throttle: Vec<Throttled>,
+    /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
+    /// by default
+    #[arg(long, value_name = "N")]
+    running_jobs: Option<usize>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -76,18 +80,22 @@ enum Kind {
     TwinUpdates,
     Registry,
     Queries,
+    Jobs,
+    JobOperations,
 }
 
 impl Throttled {
     fn parse(text: &str) -> Result<Self, String> {
-        let allowed =
-            "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
+        let allowed = "expected twin-reads, twin-updates, registry, queries, jobs or \
+             job-operations, then =RATE or =RATE/BURST";
         let (kind, figures) = text.split_once('=').ok_or(allowed)?;
         let kind = match kind {
             "twin-reads" => Kind::TwinReads,
             "twin-updates" => Kind::TwinUpdates,
             "registry" => Kind::Registry,
             "queries" => Kind::Queries,
+            "jobs" => Kind::Jobs,
+            "job-operations" => Kind::JobOperations,
             other => return Err(format!("{other:?}: {allowed}")),
         };
         let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
@@ -105,6 +113,8 @@ impl Throttled {
                 Kind::TwinUpdates => throttles.twin_updates = Some(*rule),
                 Kind::Registry => throttles.registry = Some(*rule),
                 Kind::Queries => throttles.queries = Some(*rule),
+                Kind::Jobs => throttles.jobs = Some(*rule),
+                Kind::JobOperations => throttles.job_operations = Some(*rule),
             }
         }
         throttles
@@ -155,7 +165,9 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     };
     let events = options.control.is_some();
     let throttles = Throttled::all(&options.throttle);
-    let config = HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
+    let mut config =
+        HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
+    config.limits.running_jobs_max = options.running_jobs;
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use twinspec_harness::connection_string::{ConnectionString, Holder};
@@ -14,8 +15,8 @@ use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::{Done, Trouble, runtime};
-use crate::bench::Leftovers;
-use crate::case;
+use crate::bench::{Leftovers, REAL_TIME_MAX};
+use crate::case::{self, Need};
 use crate::known::KnownFailures;
 use crate::preflight;
 use crate::profile::Profile;
@@ -26,7 +27,7 @@ use crate::select::{Filter, Shard};
 use crate::target::{Parts, Target};
 use crate::verdict::{Outcome, Verdict};
 
-/// How long the removal of leftovers may take after Ctrl-C.
+/// How long the removal of leftovers may take after a run or Ctrl-C.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// Whom to judge.
@@ -56,6 +57,9 @@ pub(super) struct HubOptions {
     /// Nobody else uses the hub: allow cases that change what belongs to all
     #[arg(long)]
     dedicated_hub: bool,
+    /// Leave out cases that wait in real time, up to ten minutes each, for want of a control interface
+    #[arg(long, env = "TWINSPEC_NO_SLOW", value_parser = FalseyValueParser::new())]
+    no_slow: bool,
     /// Connection string of a policy with all rights, such as iothubowner
     #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
     connection_string: Option<String>,
@@ -115,7 +119,7 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(None, false, Profile::default(), run)
+    start(None, Rules::default(), Profile::default(), run)
 }
 
 /// `twinspec test`.
@@ -125,7 +129,8 @@ pub(super) fn test(role: &Role) -> Done {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
-    start(parts(hub)?, hub.dedicated_hub, profile, run)
+    let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
+    start(parts(hub)?, rules, profile, run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -176,25 +181,38 @@ fn check_scheme(
     }
 }
 
-fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunOptions) -> Done {
+/// What the cases may do to a hub that is not ours.
+#[derive(Clone, Copy, Default)]
+struct Rules {
+    dedicated: bool,
+    takes_time: bool,
+}
+
+fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
-    let cases: Vec<Selected> =
-        case::all().filter(|(group, case)| filter.selects(group, case) && in_shard(case)).collect();
+    let mut cases: Vec<Selected> =
+        case::all().filter(|(group, case)| filter.selects(group, case)).collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
             options.filter
         )));
     }
+    let matching = cases.len();
+    cases.retain(|(_, case)| options.shard.is_none_or(|shard| shard.holds(case.id)));
+    if cases.is_empty() {
+        return Err(Trouble::usage(format!(
+            "none of the {matching} cases that match the filter {:?} is in this shard",
+            options.filter
+        )));
+    }
     if options.list {
-        for (group, case) in cases {
-            anstream::println!("{} {} · {}", group.subject, case.id, case.title);
-        }
+        let has_clock = parts.as_ref().is_none_or(|parts| parts.control.is_some());
+        cases.iter().for_each(|case| anstream::println!("{}", listed(*case, has_clock)));
         return Ok(0);
     }
     if let Some(folder) = &options.traces {
@@ -206,9 +224,18 @@ fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunO
             None => Target::embedded(profile).await.map_err(Trouble::environment)?,
             Some(parts) => Target::foreign(parts, profile),
         };
-        target.dedicated = dedicated;
+        target.dedicated = rules.dedicated;
+        target.takes_time = rules.takes_time;
         run_all(target, options, &known, cases).await
     })
+}
+
+/// A line of `--list`; on a hub whose clock cannot be moved it says which cases wait.
+fn listed((group, case): Selected, has_clock: bool) -> String {
+    let has = |need| case.needs.contains(&need);
+    let is_slow = !has_clock && has(Need::Clock) && !has(Need::Control);
+    let mark = if is_slow { " (slow)" } else { "" };
+    format!("{} {} · {}{mark}", group.subject, case.id, case.title)
 }
 
 async fn run_all(
@@ -229,20 +256,26 @@ async fn run_all(
     }
     let leftovers = Leftovers::default();
     let work = repeat(&target, options, known, seed, &cases, &leftovers);
-    let result = tokio::select! {
-        result = work => Some(result),
-        _ = super::until_stopped() => None,
-    };
-    // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
-    let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    let left = leftovers.all().len();
-    if left > 0 {
-        let prefix = &target.prefix;
-        anstream::eprintln!(
-            "twinspec: {left} devices or configurations could not be removed: {prefix}-*"
-        );
+    tokio::select! {
+        result = work => result,
+        stopped = super::until_stopped() => {
+            stopped?;
+            let left = tidy_up(&target, &leftovers).await;
+            let left = match left.len() {
+                0 => String::new(),
+                count => format!("; {count} devices or configurations are left behind: {}", left.join(" ")),
+            };
+            Err(Trouble::environment(format!("broken off, no verdict{left}")))
+        }
     }
-    result.unwrap_or_else(|| Err(Trouble::environment("broken off, no verdict")))
+}
+
+/// Removes what the cases left behind and returns what the hub keeps all the same.
+///
+/// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
+async fn tidy_up(target: &Target, leftovers: &Leftovers) -> Vec<String> {
+    let _late_ones_stay = tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
+    leftovers.all().iter().map(ToString::to_string).collect()
 }
 
 async fn repeat(
@@ -258,8 +291,12 @@ async fn repeat(
     for _ in 0..options.repeat {
         let bar = progress_bar(cases.len());
         let jobs = usize::try_from(options.jobs).unwrap_or(1);
+        let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
+        announce_slow(slow);
         let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
-            bar.set_message(format!("{} {}", outcome.verdict, case.id));
+            slow -= usize::from(target.is_slow(case.needs)).min(slow);
+            let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
+            bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
             bar.inc(1);
         });
         let outcomes = outcomes.await;
@@ -267,11 +304,12 @@ async fn repeat(
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
-        if let Some(folder) = &options.traces {
-            write_traces(folder, &outcomes)?;
-        }
-        let report = Report::new(&target.name, seed, known, outcomes);
+        let traces = options.traces.as_ref();
+        let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
+        let mut report = Report::new(&target.name, seed, known, outcomes);
+        report.left_behind = tidy_up(target, leftovers).await;
         anstream::print!("{}", terminal::render(&report));
+        written?;
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
         }
@@ -281,6 +319,17 @@ async fn repeat(
         worst = worst.max(Conformance::Unknown);
     }
     Ok(worst.exit_code())
+}
+
+/// Says why a run takes minutes, before it does.
+fn announce_slow(cases: usize) {
+    if cases > 0 {
+        let minutes = REAL_TIME_MAX.as_secs() / 60;
+        anstream::eprintln!(
+            "twinspec: {cases} slow cases wait in real time, up to {minutes} minutes each and all \
+             at once; --control URL makes them fast, --no-slow leaves them out"
+        );
+    }
 }
 
 /// Prints the verdicts that differ between runs; `true` when there are any.
@@ -315,5 +364,7 @@ fn progress_bar(cases: usize) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}") {
         bar.set_style(style);
     }
+    // The elapsed time goes on while slow cases wait.
+    bar.enable_steady_tick(Duration::from_secs(1));
     bar
 }

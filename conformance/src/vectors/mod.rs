@@ -5,7 +5,10 @@
 //! The model also answers every authored input: where it says something else, nothing is written.
 
 mod configuration_target;
+mod device_job;
 pub mod foreign;
+mod job_transition;
+mod method;
 mod query_eval;
 mod query_parse;
 mod sas_token;
@@ -51,6 +54,13 @@ pub const FAMILIES: &[Family] = &[
         answer: configuration_target::answer,
         inputs: configuration_target::inputs,
     },
+    Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family {
+        name: "job-transition",
+        answer: job_transition::answer,
+        inputs: job_transition::inputs,
+    },
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,9 @@ use crate::device::Stream;
 
 /// The largest request body the hub reads, in bytes.
 const BODY_MAX: usize = 4 << 20;
+
+/// How far the hub reads on in a body that is too large, in bytes.
+const DROPPED_MAX: usize = 64 << 20;
 
 /// How long a client may take to send the head of a request.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
@@ -57,12 +60,29 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
-    let response = match body {
-        Ok(Ok(body)) => shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok(),
-        Ok(Err(_)) | Err(_) => None,
+    let response = match tokio::time::timeout(BODY_WAIT, whole(body)).await {
+        Ok(Some(body)) => shared.ask(http::Request::from_parts(parts, body)).await.ok(),
+        Ok(None) | Err(_) => None,
     };
     response.unwrap_or_else(|| too_large(&shared)).map(Full::new)
+}
+
+/// Reads a body; none when it is too large or breaks off.
+///
+/// What is too much is read and dropped, within reason: a client that is still writing would never
+/// see the answer.
+async fn whole(mut body: Incoming) -> Option<Bytes> {
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let data = frame.ok()?.into_data().unwrap_or_default();
+        length += data.len();
+        if length <= BODY_MAX {
+            kept.extend_from_slice(&data);
+        } else if length > DROPPED_MAX {
+            return None;
+        }
+    }
+    (length <= BODY_MAX).then(|| kept.freeze())
 }
 
 /// The answer to a body that is too large or never arrives whole.

@@ -10,11 +10,13 @@ mod configuration;
 mod device;
 mod entropy;
 mod events;
+mod job;
 mod message;
 mod method;
 mod query;
 mod registry;
 mod rollout;
+mod row;
 mod service;
 mod session;
 mod twin;
@@ -25,7 +27,8 @@ use bytes::Bytes;
 
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
-use method::PendingCall;
+use job::Jobs;
+use method::Calls;
 use rollout::Rollout;
 
 use crate::auth::{Certificate, Policy};
@@ -92,10 +95,9 @@ pub struct Hub {
     twin_updates: Option<Throttle>,
     registry_calls: Option<Throttle>,
     queries: Option<Throttle>,
-    /// Method calls in flight, by request id.
-    calls: BTreeMap<u64, PendingCall>,
-    /// When each of them is given up.
-    call_deadlines: BTreeSet<(Time, u64)>,
+    /// Method calls in flight.
+    calls: Calls,
+    jobs: Jobs,
     /// Counts connection-state events.
     connection_events: u64,
     /// Automatic device configurations by id.
@@ -159,8 +161,8 @@ impl Hub {
             twin_updates: None,
             registry_calls: None,
             queries: None,
-            calls: BTreeMap::new(),
-            call_deadlines: BTreeSet::new(),
+            calls: Calls::default(),
+            jobs: Jobs::default(),
             connection_events: 0,
             configurations: BTreeMap::new(),
             rollout: Rollout::default(),
@@ -183,6 +185,7 @@ impl Hub {
             Input::Tick => {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
+                self.run_jobs(now, &mut outputs);
                 self.roll_out(now, &mut outputs);
             }
         }
@@ -196,8 +199,8 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
-        let call = self.call_deadlines.first().map(|(time, _)| *time);
-        connection.into_iter().chain(call).chain(self.rollout.due()).min()
+        let others = [self.calls.next_deadline(), self.jobs.next_due(), self.rollout.due()];
+        others.into_iter().chain([connection]).flatten().min()
     }
 
     /// The hub's shared access policies.

@@ -157,6 +157,7 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         check_etag(if_match, &self.entity(identity)?.record)?;
         self.disconnect(now, identity, outputs);
+        self.fail_job_calls_to(now, identity, outputs);
         for identity in self.with_modules(identity) {
             self.tell_lifecycle(now, &identity, "deleteDeviceIdentity", outputs);
             self.entities.remove(&identity);

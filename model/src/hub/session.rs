@@ -285,7 +285,7 @@ impl Hub {
     pub(super) fn forget(&mut self, now: Time, id: ConnectionId, outputs: &mut Vec<Output>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let Some(peer) = connection.peer else { return };
-        self.fail_calls_on(now, id, outputs);
+        self.fail_calls_on(now, &peer, id, outputs);
         if let Some(will) = &connection.will {
             Self::emit_will(now, &peer, will, outputs);
         }

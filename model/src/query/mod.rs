@@ -16,6 +16,7 @@ mod row;
 use std::fmt;
 
 pub use ast::{Collection, Query};
+pub use row::{Datum, Row, TWIN_MEMBERS};
 
 /// Characters a query may have (query.md § 10).
 pub const LENGTH_MAX: usize = 8192;

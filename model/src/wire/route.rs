@@ -56,6 +56,16 @@ pub enum Call {
     TwinReplace(Identity),
     /// `POST /twins/{d}[/modules/{m}]/methods`.
     MethodInvoke(Identity),
+    /// `GET /jobs/v2/query`.
+    JobList,
+    /// `GET /jobs/v2/{id}`.
+    JobRead(String),
+    /// `PUT /jobs/v2/{id}`.
+    JobCreate(String),
+    /// `POST /jobs/v2/{id}/cancel`.
+    JobCancel(String),
+    /// `GET /jobs`: import and export jobs.
+    TransferList,
     /// Anything about configurations.
     Configuration(ConfigurationCall),
 }
@@ -150,6 +160,22 @@ impl Call {
             ["configurations", rest @ ..] => Self::configuration(method, path, rest),
             ["twins", d] => Self::twin(method, path, Identity::device(*d)),
             ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
+            ["jobs"] => one(method, path, Method::GET, Self::TransferList),
+            ["jobs", "v2", rest @ ..] => Self::job(method, path, rest),
+            _ => Err(no_resource(path)),
+        }
+    }
+
+    fn job(method: &Method, path: &str, rest: &[&str]) -> Result<Self, Refusal> {
+        match rest {
+            // A job may be called query: only GET lists.
+            ["query"] if *method == Method::GET => Ok(Self::JobList),
+            // Without an id there is nothing to cancel (JOB-061).
+            ["", "cancel"] => Err(not_allowed(method, path, "nothing: the job id is empty")),
+            [id, "cancel"] => one(method, path, Method::POST, Self::JobCancel((*id).to_owned())),
+            [id] if *method == Method::PUT => Ok(Self::JobCreate((*id).to_owned())),
+            [id] if *method == Method::GET => Ok(Self::JobRead((*id).to_owned())),
+            [_] => Err(not_allowed(method, path, "GET, PUT")),
             _ => Err(no_resource(path)),
         }
     }

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod configuration;
 pub mod connection;
 pub mod http;
+pub mod job;
 pub mod method;
 pub mod query;
 pub mod registry;

@@ -4,6 +4,7 @@ mod auth;
 mod configuration;
 mod connection;
 mod http;
+mod job;
 mod method;
 mod query;
 mod registry;
@@ -21,6 +22,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     twin::MUTANTS,
     method::MUTANTS,
     query::MUTANTS,
+    job::MUTANTS,
     configuration::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
