@@ -9,6 +9,7 @@
 //! - [`query`]: the query language; [`job`]: work on many devices; [`configuration`]: settings for
 //!   many twins at once.
 //! - [`firmware`]: the four older firmware-update patterns.
+//! - [`update`]: manifests, signatures and root keys of Device Update.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -29,4 +30,5 @@ pub mod session;
 pub mod throttle;
 pub mod time;
 pub mod twin;
+pub mod update;
 pub mod wire;
