@@ -258,7 +258,7 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
         (
             &["serve", "--throttle", "twins=1"],
-            "expected twin-reads, twin-updates, registry or queries",
+            "expected twin-reads, twin-updates, registry, queries, jobs or job-operations",
         ),
         (&["test", "hub", "--profile", "none.toml"], "none.toml"),
     ] {
