@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::wire::percent;
 
-use super::{Bench, IfMatch};
+use super::{Bench, IfMatch, VISIBLE};
 use crate::verdict::{Checked, Stop};
 
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
@@ -73,6 +73,11 @@ impl Bench {
         let id = self.target.new_name();
         self.jobs.push(id.clone());
         id
+    }
+
+    /// Has whatever waits under `id` cancelled after the case.
+    pub fn cancel_later(&mut self, id: &str) {
+        self.jobs.push(id.to_owned());
     }
 
     /// Asks for a job under `id`, whatever is answered. Where the hub runs few jobs at a time, the
@@ -183,6 +188,26 @@ impl Bench {
         };
         rows.sort_by_key(|row| row.get("deviceId").and_then(Value::as_str).map(str::to_owned));
         Ok(rows)
+    }
+
+    /// Looks at the rows of a job until `shows` holds or the budget is used up, and returns the last
+    /// that were seen: rows may lag behind their job, as twins do.
+    ///
+    /// # Errors
+    /// When they cannot be queried (JOB-085).
+    pub async fn watch_rows(
+        &mut self,
+        id: &str,
+        shows: impl Fn(&[Value]) -> bool,
+    ) -> Checked<Vec<Value>> {
+        let deadline = Instant::now() + self.budget(VISIBLE);
+        loop {
+            let rows = self.job_rows(id).await?;
+            if shows(&rows) || Instant::now() >= deadline {
+                return Ok(rows);
+            }
+            self.look_again().await;
+        }
     }
 
     /// Waits until this case may have jobs; other cases wait until it is over.
