@@ -45,6 +45,12 @@ pub fn status(document: &Value) -> &str {
     document.get("status").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether nothing leads a job out of its status.
+#[must_use]
+pub fn is_over(job: &Value) -> bool {
+    TERMINAL.contains(&status(job))
+}
+
 /// A twin job with `update` as its patch for the devices that meet `condition`.
 #[must_use]
 pub fn twin_job(condition: &str, update: &Value) -> Value {
@@ -152,22 +158,6 @@ impl Bench {
             }
             self.look_again().await;
         }
-    }
-
-    /// Follows a job to its end.
-    ///
-    /// # Errors
-    /// Blames `requirement` when it does not end, JOB-030 when it cannot be read.
-    pub async fn follow_job(&mut self, requirement: &'static str, id: &str) -> Checked<JobHistory> {
-        let history = self.watch_job(id, |job| TERMINAL.contains(&status(job))).await?;
-        if TERMINAL.contains(&history.status()) {
-            return Ok(history);
-        }
-        Err(Stop::Broken {
-            requirement,
-            allowed: format!("a job that becomes one of {}", TERMINAL.join(", ")),
-            seen: format!("it stays {}", history.last()),
-        })
     }
 
     /// The rows of a job's devices, in the order of device ids.

@@ -8,9 +8,11 @@ use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::Qos;
 use twinspec_model::wire::topic::Filter;
 
-use crate::bench::{Bench, Connection, JobHistory, Registered, method_job, status, twin_job};
+use crate::bench::{
+    Bench, Connection, JobHistory, Registered, is_over, method_job, status, twin_job,
+};
 use crate::cases::hub::query::fleet::{devices, settled};
-use crate::verdict::Checked;
+use crate::verdict::{Checked, Stop};
 
 /// Every status a job may show (JOB-031).
 const STATUSES: [&str; 8] =
@@ -45,7 +47,7 @@ impl Marked {
     pub(in crate::cases::hub) async fn one(bench: &mut Bench) -> Checked<(Self, Registered)> {
         let marked = Self::new(bench, 1).await?;
         let device = marked.devices.first().cloned();
-        let device = device.ok_or_else(|| crate::verdict::Stop::Harness("no device".to_owned()))?;
+        let device = device.ok_or_else(|| Stop::Harness("no device".to_owned()))?;
         Ok((marked, device))
     }
 
@@ -195,10 +197,17 @@ pub(in crate::cases::hub) async fn ended(
     requirement: &'static str,
     id: &str,
 ) -> Checked<JobHistory> {
-    let mut history = bench.follow_job(requirement, id).await?;
+    let mut history = bench.watch_job(id, is_over).await?;
     history.readings.push(bench.read_job(id).await?);
     judge(bench, &history);
-    Ok(history)
+    if history.readings.iter().any(is_over) {
+        return Ok(history);
+    }
+    Err(Stop::Broken {
+        requirement,
+        allowed: "a job that becomes completed, failed or cancelled".to_owned(),
+        seen: format!("it stays {}", history.last()),
+    })
 }
 
 /// Follows a job to its end, which must be `completed`, and returns the last reading.
