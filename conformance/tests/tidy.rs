@@ -27,6 +27,7 @@ const COVERED: &[&str] = &[
     "HUB-AUTH",
     "HUB-REG",
     "HUB-HTTP",
+    "JOB",
 ];
 
 fn root() -> PathBuf {

@@ -245,7 +245,7 @@ async fn id_of_cancelled(bench: &mut Bench) -> Checked {
 async fn demand_in_use(bench: &mut Bench, id: &str) -> Checked {
     let before = bench.read_job(id).await?;
     let other = twin_job("deviceId = 'no-one'", &json!({ "etag": "*", "tags": { "wave": 8 } }));
-    for body in [other, method_job("deviceId = 'nobody'", &go())] {
+    for body in [method_job("deviceId = 'nobody'", &go()), other] {
         let answer = bench.create_job(id, &body).await?;
         let names = ["JobAlreadyExists", "DeviceJobAlreadyExists"];
         let is_named = error_name(&answer).is_none_or(|name| names.contains(&name.as_str()));

@@ -41,6 +41,28 @@ pub(super) const TWIN: &[Mutant] = &[
         })
     ),
     defect!(
+        "job-modules-too",
+        "A twin job changes the modules of its devices too",
+        ["JOB-070"],
+        on_exchange(
+            Value::Null,
+            |tags, request| {
+                if asked(request) == Some(Asked::Create) {
+                    *tags = super::tools::body(request).pointer("/updateTwin/tags").cloned()?;
+                }
+                request.uri().path().contains("/modules/").then_some(())
+            },
+            |tags, (), response| {
+                edit_json(response.body_mut(), |twin| {
+                    let patch = tags.as_object().into_iter().flatten();
+                    if let Some(Value::Object(seen)) = twin.get_mut("tags") {
+                        seen.extend(patch.map(|(name, value)| (name.clone(), value.clone())));
+                    }
+                });
+            }
+        )
+    ),
+    defect!(
         "job-tags-left",
         "A patch with tags and desired properties changes only the latter",
         ["JOB-071"],
