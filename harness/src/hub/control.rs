@@ -94,8 +94,7 @@ fn now(shared: &Shared) -> Answer {
 fn advance(shared: &Shared, body: &[u8]) -> Answer {
     match serde_json::from_slice::<Advance>(body) {
         Ok(Advance { milliseconds }) if milliseconds <= ADVANCE_MAX_MS => {
-            shared.clock.advance(Duration::from_millis(milliseconds));
-            shared.handle([Input::Tick]);
+            shared.advance(Duration::from_millis(milliseconds));
             now(shared)
         }
         Ok(_) => refuse(400, format!("milliseconds may be at most {ADVANCE_MAX_MS}")),
