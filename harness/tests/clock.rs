@@ -67,7 +67,8 @@ impl Bench {
     async fn status(&self, id: &str, wanted: &str) -> Value {
         let deadline = Instant::now() + WAIT;
         loop {
-            let status = self.call(Method::GET, id, "").await["status"].take();
+            let job = self.call(Method::GET, id, "").await;
+            let status = job.get("status").cloned().unwrap_or_default();
             if status == wanted || Instant::now() >= deadline {
                 return status;
             }

@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use twinspec_model::hub::Input;
 use twinspec_model::message::DeviceBound;
 use twinspec_model::wire::percent;
 
