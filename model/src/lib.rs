@@ -7,6 +7,7 @@
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
 //! - [`query`]: the query language.
+//! - [`update`]: manifests, signatures and root keys of Device Update.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
@@ -24,4 +25,5 @@ pub mod session;
 pub mod throttle;
 pub mod time;
 pub mod twin;
+pub mod update;
 pub mod wire;
