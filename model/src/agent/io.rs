@@ -9,7 +9,8 @@ use super::admission::Validation;
 use super::machine::Persisted;
 use super::order::Order;
 use super::outcome::Outcome;
-use super::plan::{Algorithm, Component, Work};
+use super::plan::{Component, Work};
+use crate::update::files::Algorithm;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -70,8 +71,8 @@ pub enum Fetched {
     Complete {
         /// Its size in bytes.
         size: u64,
-        /// Base64 of its hash under the algorithm asked for.
-        hash: String,
+        /// Its hash under the algorithm asked for.
+        hash: Vec<u8>,
         /// Its content, when that was asked for and is text.
         text: Option<String>,
     },
@@ -165,8 +166,8 @@ pub struct FetchOrder {
     pub size: u64,
     /// The algorithm that counts.
     pub algorithm: Algorithm,
-    /// Base64 of the hash that the manifest names.
-    pub hash: String,
+    /// The hash that the manifest names.
+    pub hash: Vec<u8>,
     /// Whether the content is wanted as text: it is a manifest.
     pub wants_text: bool,
 }

@@ -25,12 +25,12 @@ mod run;
 mod tests;
 
 pub use admission::{Validation, Verifier};
-pub use conclude::{Conclusion, conclude};
+pub use conclude::conclude;
 pub use device::{Device, DeviceFlaw, DeviceInformation};
 pub use io::{Call, FetchOrder, Fetched, Input, Output, Phase, RestartKind};
 pub use machine::{Agent, Held, Persisted, Settings, Status};
 pub use order::{Action, Malformed, Order, Workflow};
 pub use outbox::{Kind, Outbox, Pending, Resend};
 pub use outcome::{Outcome, code, extended};
-pub use plan::{Algorithm, Component, File, HandlerKind, Plan, Step, UpdateId, Work};
+pub use plan::{Component, File, HandlerKind, Plan, Step, Work};
 pub use profile::Generation;

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::outcome::extended;
-use super::profile::Generation;
-
 /// The longest manifest that an acknowledgement repeats: a longer text fits into no twin property.
 const ECHO_BYTES_MAX: usize = 4096;
 
@@ -66,10 +63,6 @@ pub struct Order {
 pub struct Malformed {
     /// Why, for the acknowledgement.
     pub details: String,
-    /// Extended result code.
-    pub extended: u32,
-    /// The deployment that is named all the same: it is reported as failed.
-    pub workflow: Option<Workflow>,
     /// Status of the acknowledgement: 400 unreadable, 406 readable but not acceptable.
     pub status: u16,
     /// What the acknowledgement repeats.
@@ -80,38 +73,34 @@ impl Order {
     /// Reads `service` (§ 6.2 step 1).
     ///
     /// # Errors
-    /// When the action, the workflow id or a root key package URL that is needed is missing or has
-    /// the wrong type.
-    pub fn read(
-        version: u64,
-        service: &Map<String, Value>,
-        generation: Generation,
-    ) -> Result<Self, Box<Malformed>> {
+    /// When the action or the workflow id is missing or has the wrong type.
+    pub fn read(version: u64, service: &Map<String, Value>) -> Result<Self, Box<Malformed>> {
         let echo = echo(service);
-        let wrong = |(status, extended, details): (u16, u32, String)| {
-            let echo = echo.clone();
-            Box::new(Malformed { details, extended, workflow: None, status, echo })
-        };
+        let wrong =
+            |(status, details): Wrong| Box::new(Malformed { details, status, echo: echo.clone() });
         let (action, workflow) = head(service).map_err(wrong)?;
         let urls = urls(service).map_err(wrong)?;
         let root_keys = text(service, "rootKeyPackageUrl").filter(|url| !url.is_empty());
-        let needs_keys = action == Action::Process && generation.has_root_key_package();
-        if needs_keys && root_keys.is_none() {
-            let details = "rootKeyPackageUrl is missing or no text".to_owned();
-            let malformed = wrong((406, extended::NO_ROOT_KEY_URL, details));
-            return Err(Box::new(Malformed { workflow: Some(workflow), ..*malformed }));
-        }
         let manifest = text(service, "updateManifest");
         let signature = text(service, "updateManifestSignature");
         Ok(Self { version, action, workflow, manifest, signature, urls, root_keys, echo })
     }
 }
 
-/// Status, extended code and words.
-type Wrong = (u16, u32, String);
+impl Order {
+    /// Whether `other` asks for the same with the same content, whichever document carried it.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (&self.workflow, &self.manifest, &self.signature)
+            == (&other.workflow, &other.manifest, &other.signature)
+    }
+}
+
+/// Status and words.
+type Wrong = (u16, String);
 
 fn head(service: &Map<String, Value>) -> Result<(Action, Workflow), Wrong> {
-    let bad_object = |details: &str| (400, extended::BAD_OBJECT, details.to_owned());
+    let bad_object = |details: &str| (400, details.to_owned());
     let workflow = service.get("workflow").and_then(Value::as_object);
     let workflow = workflow.ok_or_else(|| bad_object("workflow is missing or no object"))?;
     let action = match workflow.get("action") {
@@ -119,17 +108,15 @@ fn head(service: &Map<String, Value>) -> Result<(Action, Workflow), Wrong> {
         Some(Value::Number(number)) if number.as_u64() == Some(255) => Action::Cancel,
         Some(Value::Number(number)) => {
             let details = format!("workflow.action is {number}, known are 3 and 255");
-            return Err((406, extended::BAD_ACTION, details));
+            return Err((406, details));
         }
         _ => {
             let details = "workflow.action is missing or no number".to_owned();
-            return Err((400, extended::BAD_ACTION, details));
+            return Err((400, details));
         }
     };
     let id = text(workflow, "id").filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| {
-        (400, extended::BAD_MANIFEST, "workflow.id is missing, empty or no text".to_owned())
-    })?;
+    let id = id.ok_or_else(|| bad_object("workflow.id is missing, empty or no text"))?;
     let retry = match workflow.get("retryTimestamp") {
         None | Some(Value::Null) => None,
         Some(Value::String(stamp)) => Some(stamp.clone()),
@@ -143,7 +130,7 @@ fn urls(service: &Map<String, Value>) -> Result<BTreeMap<String, String>, Wrong>
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(members)) => members,
         Some(_) => {
-            return Err((400, extended::BAD_OBJECT, "fileUrls is no object".to_owned()));
+            return Err((400, "fileUrls is no object".to_owned()));
         }
     };
     // A null removes the URL of an old file; anything else that is no text is no URL.
@@ -161,12 +148,13 @@ fn echo(service: &Map<String, Value>) -> Value {
     value.insert("updateManifestSignature".to_owned(), Value::Null);
     value.insert("fileUrls".to_owned(), Value::Null);
     let is_long = |text: &str| text.len() > ECHO_BYTES_MAX;
-    if value.get("updateManifest").is_some_and(|m| !m.as_str().is_some_and(|t| !is_long(t))) {
+    if value.get("updateManifest").is_some_and(|m| m.as_str().is_none_or(is_long)) {
         value.insert("updateManifest".to_owned(), Value::Null);
     }
     // Whatever else was sent is not ours to repeat: it could be of any size.
-    let known = ["workflow", "updateManifest", "rootKeyPackageUrl"];
-    value.retain(|name, member| member.is_null() || known.contains(&name.as_str()));
+    let known =
+        ["workflow", "updateManifest", "updateManifestSignature", "fileUrls", "rootKeyPackageUrl"];
+    value.retain(|name, _| known.contains(&name.as_str()));
     if !value.get("workflow").is_some_and(Value::is_object) {
         value.remove("workflow");
     }

@@ -83,28 +83,18 @@ pub mod extended {
     pub const BAD_URL: u32 = 0x4000_0007;
     /// A file has no hash that is strong enough.
     pub const HASH_TYPE: u32 = 0x4000_0008;
-    /// A file has no hash at all.
-    pub const NO_HASHES: u32 = 0x4000_000B;
     /// A file is not what the manifest says.
     pub const FILE_MISMATCH: u32 = 0x4000_000C;
     /// An HTTP download failed; the status, if any, is added.
     pub const HTTP: u32 = 0x4020_0000;
-    /// The manifest, or its signature, does not hold.
-    pub const VALIDATION: u32 = 0x8030_0001;
-    /// The object has a shape that cannot be read.
-    pub const BAD_OBJECT: u32 = 0x8030_0000;
     /// The manifest or the workflow id cannot be read.
     pub const BAD_MANIFEST: u32 = 0x8030_0009;
-    /// A detached manifest cannot be read.
-    pub const DETACHED_MANIFEST: u32 = 0x8030_000B;
-    /// The action is not one of the protocol.
-    pub const BAD_ACTION: u32 = 0x8030_0010;
+    /// The version of the manifest is not known.
+    pub const MANIFEST_VERSION: u32 = 0x8030_000A;
+    /// The device could not be restarted: no code of the sources fits, so the general one.
+    pub const RESTART: u32 = 0x3000_0000;
     /// `rootKeyPackageUrl` is missing.
     pub const NO_ROOT_KEY_URL: u32 = 0x8030_0011;
-    /// The root key package was new and is in force.
-    pub const ROOT_KEYS_CHANGED: u32 = 0xA000_0008;
-    /// The root key package is the one in force.
-    pub const ROOT_KEYS_UNCHANGED: u32 = 0xA000_0FFF;
     /// The root key package could not be fetched; the HTTP status, if any, is added.
     pub const ROOT_KEYS_HTTP: u32 = 0xA019_0000;
 }

@@ -3,36 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::outcome::{Outcome, extended};
-
-/// An update's name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpdateId {
-    /// Who made it.
-    pub provider: String,
-    /// What it is.
-    pub name: String,
-    /// Which one.
-    pub version: String,
-}
-
-impl UpdateId {
-    /// The text of `installedUpdateId`: members in the order provider, name, version.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let [provider, name, version] = [&self.provider, &self.name, &self.version].map(|t| json!(t));
-        format!("{{\"provider\":{provider},\"name\":{name},\"version\":{version}}}")
-    }
-
-    /// Reads the text of `installedUpdateId`; `None` when it is no such text.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-}
+use super::profile::Generation;
+use crate::update::files::{Algorithm, Hashes};
+use crate::update::manifest::{self, Manifest, ManifestVersion};
+use crate::update::{Flaw, UpdateId, detached};
 
 /// A deployment whose manifest holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,49 +51,106 @@ pub struct File {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Algorithm → base64 of the hash.
-    pub hashes: BTreeMap<String, String>,
+    /// The hashes that can be checked.
+    pub hashes: Hashes,
 }
 
-/// A hash algorithm that is strong enough, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Algorithm {
-    /// SHA-256.
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
+impl Plan {
+    /// The plan of a manifest whose signature was verified, with the URLs that came with it.
+    ///
+    /// # Errors
+    /// When the generation does not know the manifest's version, or a file has a name that would
+    /// leave its folder.
+    pub fn of(
+        manifest: &Manifest,
+        urls: BTreeMap<String, String>,
+        generation: Generation,
+    ) -> Result<Self, Outcome> {
+        if generation == Generation::One && manifest.version != ManifestVersion::V4 {
+            let details = "update manifest: manifestVersion is 5, allowed is 4";
+            return Err(Outcome::failure(extended::MANIFEST_VERSION, details));
+        }
+        let steps = manifest.steps.iter().map(|step| Step::of(step, manifest));
+        let steps = steps.collect::<Result<_, _>>()?;
+        Ok(Self { update: manifest.update_id.clone(), steps, urls })
+    }
 }
 
-impl Algorithm {
-    /// The algorithm called `name` in manifests; `None` when it is unknown or weak.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "sha256" => Some(Self::Sha256),
-            "sha384" => Some(Self::Sha384),
-            "sha512" => Some(Self::Sha512),
-            _ => None,
+/// A child update: what is done for every component it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Child {
+    manifest: Manifest,
+    pub(super) steps: Vec<Work>,
+}
+
+impl Child {
+    /// Reads a detached manifest whose hash was checked (ADU-AGENT-113, -117).
+    pub(super) fn parse(text: &str) -> Result<Self, Outcome> {
+        let manifest = detached::parse(text.as_bytes()).map_err(Outcome::from)?;
+        let mut steps = Vec::new();
+        for step in &manifest.steps {
+            match Step::of(step, &manifest)? {
+                Step::Inline(work) => steps.push(work),
+                Step::Reference(file) => {
+                    let details = format!("child manifest: reference step {} inside", file.id);
+                    return Err(Outcome::failure(extended::NESTED_REFERENCE, details));
+                }
+            }
+        }
+        Ok(Self { manifest, steps })
+    }
+
+    /// Whether it is for `component` (ADU-MANIFEST-014).
+    pub(super) fn selects(&self, component: &Component) -> bool {
+        self.manifest.selects(&component.pairs())
+    }
+}
+
+impl Step {
+    fn of(step: &manifest::Step, manifest: &Manifest) -> Result<Self, Outcome> {
+        match step {
+            manifest::Step::Inline(inline) => {
+                let files = inline.files.iter().map(|id| File::of(id, manifest));
+                Ok(Self::Inline(Work {
+                    handler: inline.handler.clone(),
+                    properties: inline.properties.clone(),
+                    files: files.collect::<Result<_, _>>()?,
+                }))
+            }
+            manifest::Step::Reference { detached_manifest_file_id } => {
+                File::of(detached_manifest_file_id, manifest).map(Self::Reference)
+            }
         }
     }
 }
 
 impl File {
+    fn of(id: &str, manifest: &Manifest) -> Result<Self, Outcome> {
+        let bad = |what: String| Outcome::failure(extended::BAD_MANIFEST, what);
+        let file = manifest.files.get(id).ok_or_else(|| bad(format!("no file {id}")))?;
+        let name = file.name.clone();
+        if name.contains(['/', '\\', '\0']) || matches!(name.as_str(), "." | "..") {
+            return Err(bad(format!("files.{id}.fileName is {name:?}, allowed is a plain name")));
+        }
+        let hashes = file.hashes.clone();
+        Ok(Self { id: id.to_owned(), name, size: file.size, hashes })
+    }
+
     /// The strongest hash that is known (ADU-AGENT-063).
     ///
     /// # Errors
-    /// When there is none, or weak ones only (ADU-AGENT-064).
-    pub fn hash(&self) -> Result<(Algorithm, &str), Outcome> {
-        let known = |(name, hash): (&String, _)| Some((Algorithm::named(name)?, hash));
-        let strongest = self.hashes.iter().filter_map(known).max_by_key(|(a, _)| *a);
-        strongest.map(|(algorithm, hash): (_, &String)| (algorithm, hash.as_str())).ok_or_else(|| {
-            let names: Vec<&str> = self.hashes.keys().map(String::as_str).collect();
-            let extended =
-                if names.is_empty() { extended::NO_HASHES } else { extended::HASH_TYPE };
-            let allowed = "needed is sha256, sha384 or sha512";
-            Outcome::failure(extended, format!("{}: hashes are {names:?}, {allowed}", self.id))
+    /// When there are weak ones only (ADU-AGENT-064).
+    pub fn hash(&self) -> Result<(Algorithm, &[u8]), Outcome> {
+        self.hashes.strongest().ok_or_else(|| {
+            let details = format!("{}: needed is a hash of sha256, sha384 or sha512", self.id);
+            Outcome::failure(extended::HASH_TYPE, details)
         })
+    }
+}
+
+impl From<Flaw> for Outcome {
+    fn from(flaw: Flaw) -> Self {
+        Self::failure(flaw.reported().0, flaw.to_string())
     }
 }
 
@@ -164,13 +198,6 @@ impl Component {
         ];
         let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
         self.properties.clone().into_iter().chain(own).collect()
-    }
-
-    /// Whether it has all of `wanted` (ADU-MANIFEST-014).
-    #[must_use]
-    pub fn matches(&self, wanted: &BTreeMap<String, String>) -> bool {
-        let pairs = self.pairs();
-        wanted.iter().all(|(name, value)| pairs.get(name) == Some(value))
     }
 }
 

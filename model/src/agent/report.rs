@@ -4,29 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::order::Workflow;
 use super::outcome::{Outcome, code};
-use super::plan::UpdateId;
 use super::profile::Generation;
+use crate::update::UpdateId;
+use crate::update::result_code::{ExtendedResultCode, ExtendedResultCodes, State};
 
 /// The components of the twin.
 pub(super) const DEVICE_UPDATE: &str = "deviceUpdate";
-
-/// What the state of a deployment is reported as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Idle,
-    InProgress,
-    Failed,
-}
-
-impl State {
-    fn number(self) -> u8 {
-        match self {
-            Self::Idle => 0,
-            Self::InProgress => 6,
-            Self::Failed => 255,
-        }
-    }
-}
 
 /// What all reports of one deployment have in common.
 pub(super) struct Reporter<'a> {
@@ -43,7 +26,7 @@ pub(super) struct End<'a> {
     pub(super) installed: Option<&'a UpdateId>,
     pub(super) outcome: &'a Outcome,
     /// Informational extended codes.
-    pub(super) notes: &'a [u32],
+    pub(super) notes: &'a [ExtendedResultCode],
     /// One for each step; none when no step was reached.
     pub(super) steps: &'a [Outcome],
 }
@@ -83,7 +66,7 @@ impl Reporter<'_> {
         agent.insert("state".to_owned(), json!(state.number()));
         agent.insert("workflow".to_owned(), self.workflow());
         if let Some(update) = installed {
-            agent.insert("installedUpdateId".to_owned(), json!(update.to_text()));
+            agent.insert("installedUpdateId".to_owned(), json!(update.to_string()));
         }
         agent.insert("lastInstallResult".to_owned(), Value::Object(result));
         component(DEVICE_UPDATE, "agent", Value::Object(agent))
@@ -105,20 +88,18 @@ impl Reporter<'_> {
         Value::Object(workflow)
     }
 
-    fn result(&self, outcome: &Outcome, notes: &[u32]) -> Map<String, Value> {
+    fn result(&self, outcome: &Outcome, notes: &[ExtendedResultCode]) -> Map<String, Value> {
         let mut result = Map::new();
         result.insert("resultCode".to_owned(), json!(outcome.code));
-        match self.generation {
-            Generation::One | Generation::Two => {
-                let signed = outcome.extended.cast_signed();
-                result.insert("extendedResultCode".to_owned(), json!(signed));
-            }
+        let own = ExtendedResultCode(outcome.extended);
+        let (name, codes) = match self.generation {
+            Generation::One | Generation::Two => ("extendedResultCode", json!(own.signed())),
             Generation::Three => {
-                let codes = std::iter::once(&outcome.extended).chain(notes.iter().take(8));
-                let codes: Vec<String> = codes.map(|code| format!("{code:08X}")).collect();
-                result.insert("extendedResultCodes".to_owned(), json!(codes.join(",")));
+                let codes = ExtendedResultCodes::new(own, notes).to_string();
+                ("extendedResultCodes", json!(codes))
             }
-        }
+        };
+        result.insert(name.to_owned(), codes);
         result.insert("resultDetails".to_owned(), json!(outcome.details));
         result
     }
@@ -140,4 +121,3 @@ pub(super) fn has_retry(agent: Option<&Value>) -> bool {
 pub(super) fn component(name: &str, member: &str, value: Value) -> Value {
     json!({ name: { "__t": "c", member: value } })
 }
-

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::io::{Call, FetchOrder, Fetched, Output, Phase, RestartKind};
 use super::machine::Settings;
 use super::outcome::{Outcome, code, extended};
-use super::plan::{Component, File, Plan, Step, UpdateId, Work};
+use super::plan::{Child, Component, File, Plan, Step, Work};
+use crate::update::UpdateId;
+use crate::update::result_code::ExtendedResultCode;
 
 /// Something that a handler does: an inline step, or a child step for one component.
 #[derive(Clone, Debug)]
@@ -59,7 +61,7 @@ pub(super) struct Running {
     /// What each step came to; code 0 as long as it was not reached.
     pub(super) results: Vec<Outcome>,
     /// Informational codes for the final report.
-    pub(super) notes: Vec<u32>,
+    pub(super) notes: Vec<ExtendedResultCode>,
     stage: Stage,
     job: u64,
     stopping: bool,
@@ -75,10 +77,7 @@ pub(super) enum Moved {
     /// Everything is installed.
     Installed,
     /// It failed. Without steps when none could be told apart.
-    Failed {
-        outcome: Outcome,
-        with_steps: bool,
-    },
+    Failed { outcome: Outcome, with_steps: bool },
     /// It was stopped before it was through.
     Stopped,
     /// It goes on after a restart.
@@ -99,7 +98,7 @@ impl Running {
     pub(super) fn start(
         workflow: String,
         plan: Plan,
-        notes: Vec<u32>,
+        notes: Vec<ExtendedResultCode>,
         resumed: bool,
         settings: &Settings,
         jobs: &mut u64,
@@ -285,7 +284,7 @@ impl Running {
                 },
             },
             Stage::Check(unit, file) => match self.files_of(unit) {
-                None => Entered::Ended(self.all_installed()),
+                None => Entered::Ended(Moved::Installed),
                 Some(None) => Entered::Next(Stage::Check(unit + 1, 0)),
                 Some(Some(_)) if self.stopping => Entered::Ended(Moved::Stopped),
                 Some(Some(files)) => match files.get(file).cloned() {
@@ -318,14 +317,10 @@ impl Running {
                 self.units.push(unit);
                 Entered::Next(Stage::Child(step + 1))
             }
-            Some(Step::Reference(file)) => {
-                match self.order(&step.to_string(), &file, true) {
-                    Ok(order) => Entered::Waits(Output::Fetch { job: self.next(jobs), order }),
-                    Err(outcome) => {
-                        Entered::Ended(Moved::Failed { outcome, with_steps: false })
-                    }
-                }
-            }
+            Some(Step::Reference(file)) => match self.order(&step.to_string(), &file, true) {
+                Ok(order) => Entered::Waits(Output::Fetch { job: self.next(jobs), order }),
+                Err(outcome) => Entered::Ended(Moved::Failed { outcome, with_steps: false }),
+            },
         }
     }
 
@@ -335,7 +330,7 @@ impl Running {
             return if missing {
                 Entered::Next(Stage::Fetch(0, 0))
             } else {
-                Entered::Ended(self.all_installed())
+                Entered::Ended(Moved::Installed)
             };
         };
         let Some(kind) = settings.handlers.get(&work.handler) else {
@@ -370,7 +365,7 @@ impl Running {
             url,
             size: file.size,
             algorithm,
-            hash: hash.to_owned(),
+            hash: hash.to_vec(),
             wants_text,
         })
     }
@@ -415,12 +410,7 @@ impl Running {
     }
 
     /// Takes the detached manifest of a reference step apart.
-    fn child(
-        &mut self,
-        step: usize,
-        outcome: Fetched,
-        settings: &Settings,
-    ) -> Result<(), Outcome> {
+    fn child(&mut self, step: usize, outcome: Fetched, settings: &Settings) -> Result<(), Outcome> {
         let Some(Step::Reference(file)) = self.steps.get(step) else {
             return Ok(());
         };
@@ -429,12 +419,10 @@ impl Running {
             Fetched::Complete { text, .. } => text.unwrap_or_default(),
             Fetched::Status(_) | Fetched::Failed(_) => String::new(),
         };
-        let child = Plan::child(&text)?;
+        let child = Child::parse(&text)?;
         let hosts: Vec<Option<Component>> = match &settings.components {
             None => vec![None],
-            Some(all) => {
-                all.iter().filter(|c| c.matches(&child.selects)).cloned().map(Some).collect()
-            }
+            Some(all) => all.iter().filter(|c| child.selects(c)).cloned().map(Some).collect(),
         };
         if hosts.is_empty() {
             let outcome = Outcome {
@@ -482,10 +470,6 @@ impl Running {
         self.note(unit, outcome.clone());
         Moved::Failed { outcome, with_steps: true }
     }
-
-    fn all_installed(&self) -> Moved {
-        Moved::Installed
-    }
 }
 
 /// Compares size and hash with what the manifest says (ADU-AGENT-049, -050).
@@ -495,7 +479,8 @@ fn check(file: &File, outcome: &Fetched) -> Result<(), Outcome> {
         Fetched::Complete { size, hash, .. } => {
             let (algorithm, wanted) = file.hash()?;
             if hash != wanted {
-                let details = format!("{id}: {algorithm:?} is {hash}, the manifest says {wanted}");
+                let name = algorithm.name();
+                let details = format!("{id}: its {name} is not the one of the manifest");
                 return Err(Outcome::failure(extended::HASH_INVALID, details));
             }
             if *size != file.size {
