@@ -96,6 +96,9 @@ sources![
     "hub-cfg",
     "hub-http",
     "qry",
+    "adu-manifest",
+    "adu-sig",
+    "adu-import",
 ];
 
 /// All families in the order of the dossier.

@@ -4,6 +4,7 @@
 //! - [`device`] is the scripted device client that can send any bytes; [`everyday`] is the device
 //!   on rumqttc, the independent cross-check.
 //! - [`operator`] is the back end's HTTP client.
+//! - [`signing`] makes and forges what the update service signs.
 //! - [`trace`] is the recorded history of all of them.
 
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod endpoint;
 pub mod everyday;
 pub mod hub;
 pub mod operator;
+pub mod signing;
 pub mod tls;
 pub mod trace;
 pub mod websocket;

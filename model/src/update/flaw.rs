@@ -85,8 +85,10 @@ reasons! {
     Hash = "hash",
     /// Not exactly three parts with dots between.
     Structure = "structure",
-    /// A header that is no base64url of a JSON object, or lacks its member.
+    /// A header that is no base64url of a JSON object.
     Header = "header",
+    /// A header without the member that names the key.
+    HeaderMember = "header-member",
     /// An algorithm other than RS256.
     Algorithm = "algorithm",
     /// The root key is disabled by the stored package.

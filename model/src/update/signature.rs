@@ -62,7 +62,7 @@ pub fn verify(
     })?;
     let outer = Jws::split(signature, "")?;
     let header = outer.header("header")?;
-    let nested = text_member(&header, "sjwk", "header", Reason::Header)?;
+    let nested = text_member(&header, "sjwk", "header")?;
     let signer = signing_key(nested, trust)?;
     outer.verify(&header, &signer.key, "", Reason::Signature)?;
     let expected = payload_hash(&outer)?;
@@ -79,7 +79,7 @@ pub fn verify(
 fn signing_key(nested: &str, trust: &Trust<'_>) -> Result<Signer, Flaw> {
     let inner = Jws::split(nested, "sjwk")?;
     let header = inner.header("sjwk.header")?;
-    let id = text_member(&header, "kid", "sjwk.header", Reason::Header)?;
+    let id = text_member(&header, "kid", "sjwk.header")?;
     let root = root_key(id, trust)?;
     inner.verify(&header, root, "sjwk", Reason::KeySignature)?;
     let key = read_key(&inner)?;
@@ -151,10 +151,11 @@ fn text_member<'a>(
     object: &'a Map<String, Value>,
     name: &str,
     place: &str,
-    reason: Reason,
 ) -> Result<&'a str, Flaw> {
     let text = object.get(name).and_then(Value::as_str);
-    text.ok_or_else(|| flaw(reason, &format!("{place}.{name}"), "is missing or no string"))
+    text.ok_or_else(|| {
+        flaw(Reason::HeaderMember, &format!("{place}.{name}"), "is missing or no string")
+    })
 }
 
 /// A compact JWS, split.
