@@ -96,9 +96,11 @@ sources![
     "hub-cfg",
     "hub-http",
     "qry",
+    "adu-agent",
     "adu-manifest",
     "adu-sig",
     "adu-import",
+    "dev-net",
 ];
 
 /// All families in the order of the dossier.

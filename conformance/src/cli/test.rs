@@ -14,6 +14,7 @@ use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::{Done, Trouble, runtime};
+use crate::agent_profile::AgentProfile;
 use crate::bench::Leftovers;
 use crate::case;
 use crate::known::KnownFailures;
@@ -39,6 +40,26 @@ pub(super) enum Role {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Judge a Device Update agent: the suite plays the hub; without a profile or a command, the
+    /// reference agent
+    Agent {
+        #[command(flatten)]
+        agent: AgentOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+}
+
+/// Which agent is judged.
+#[derive(Debug, Args)]
+pub(super) struct AgentOptions {
+    /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
+    #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
+    profile: Option<PathBuf>,
+    /// Program and arguments that start the agent, with placeholders such as {connection_string};
+    /// it claims everything
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 /// Where the hub is.
@@ -115,17 +136,63 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(None, false, Profile::default(), run)
+    start(Subject::Hub { parts: None, dedicated: false, profile: Profile::default() }, run)
+}
+
+/// Who is judged.
+enum Subject {
+    Hub { parts: Option<Parts>, dedicated: bool, profile: Profile },
+    Agent(AgentProfile),
+}
+
+impl Subject {
+    fn role(&self) -> case::Role {
+        match self {
+            Self::Hub { .. } => case::Role::Hub,
+            Self::Agent(_) => case::Role::Agent,
+        }
+    }
+
+    async fn target(self) -> Result<Target, Trouble> {
+        match self {
+            Self::Hub { parts, dedicated, profile } => {
+                let mut target = match parts {
+                    None => Target::embedded(profile).await.map_err(Trouble::environment)?,
+                    Some(parts) => Target::foreign(parts, profile),
+                };
+                target.dedicated = dedicated;
+                Ok(target)
+            }
+            Self::Agent(profile) => Target::agent(profile).await.map_err(Trouble::environment),
+        }
+    }
+}
+
+/// The agent that the options name.
+fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
+    match (&options.profile, options.command.is_empty()) {
+        (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
+        (None, false) => {
+            AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage)
+        }
+        (None, true) => {
+            let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+            AgentProfile::reference(&twinspec).map_err(Trouble::usage)
+        }
+    }
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
-    let Role::Hub { hub, run } = role;
+    let (hub, run) = match role {
+        Role::Hub { hub, run } => (hub, run),
+        Role::Agent { agent, run } => return start(Subject::Agent(agent_profile(agent)?), run),
+    };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
-    start(parts(hub)?, hub.dedicated_hub, profile, run)
+    start(Subject::Hub { parts: parts(hub)?, dedicated: hub.dedicated_hub, profile }, run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -176,15 +243,19 @@ fn check_scheme(
     }
 }
 
-fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunOptions) -> Done {
+fn start(subject: Subject, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
     let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
-    let cases: Vec<Selected> =
-        case::all().filter(|(group, case)| filter.selects(group, case) && in_shard(case)).collect();
+    let role = subject.role();
+    let cases: Vec<Selected> = case::all()
+        .filter(|(group, case)| {
+            group.role == role && filter.selects(group, case) && in_shard(case)
+        })
+        .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
@@ -202,12 +273,7 @@ fn start(parts: Option<Parts>, dedicated: bool, profile: Profile, options: &RunO
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
     runtime()?.block_on(async {
-        let mut target = match parts {
-            None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-            Some(parts) => Target::foreign(parts, profile),
-        };
-        target.dedicated = dedicated;
-        run_all(target, options, &known, cases).await
+        run_all(subject.target().await?, options, &known, cases).await
     })
 }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use twinspec_model::auth;
-use twinspec_model::hub::{Hub, HubConfig, Input};
+use twinspec_model::hub::{Hub, HubConfig, Input, Output};
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
@@ -167,6 +167,11 @@ impl ReferenceHub {
             Some(key) => Ok(key.to_owned()),
             None => Err(refused(body.to_string())),
         }
+    }
+
+    /// Does `outputs` as though the model had wanted them: sends any packet, cuts any connection.
+    pub fn carry_out(&self, outputs: impl IntoIterator<Item = Output>) {
+        self.shared.carry_out(outputs);
     }
 
     /// Moves the hub's clock forward and lets everything that became due happen.

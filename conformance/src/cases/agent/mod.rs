@@ -1,0 +1,3 @@
+//! Cases that judge a Device Update agent.
+
+pub mod startup;
