@@ -80,11 +80,9 @@ impl Need {
     pub fn is_private(self) -> bool {
         match self {
             Self::Throttling | Self::Clock | Self::Alone => true,
-            Self::Control
-            | Self::Policies
-            | Self::DeviceAuthority
-            | Self::Tls
-            | Self::Claim(_) => false,
+            Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls | Self::Claim(_) => {
+                false
+            }
         }
     }
 }

@@ -172,9 +172,7 @@ impl Subject {
 fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
     match (&options.profile, options.command.is_empty()) {
         (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
-        (None, false) => {
-            AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage)
-        }
+        (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
         (None, true) => {
             let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
             AgentProfile::reference(&twinspec).map_err(Trouble::usage)
@@ -252,9 +250,7 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
     let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
     let role = subject.role();
     let cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| {
-            group.role == role && filter.selects(group, case) && in_shard(case)
-        })
+        .filter(|(group, case)| group.role == role && filter.selects(group, case) && in_shard(case))
         .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
@@ -272,9 +268,7 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
         let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
-    runtime()?.block_on(async {
-        run_all(subject.target().await?, options, &known, cases).await
-    })
+    runtime()?.block_on(async { run_all(subject.target().await?, options, &known, cases).await })
 }
 
 async fn run_all(

@@ -88,6 +88,12 @@ impl Device {
         Ok(Self { properties, compatibility, version: version.into() })
     }
 
+    /// The value of a property.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).map(String::as_str)
+    }
+
     /// The startup message.
     pub(super) fn startup(&self, generation: Generation) -> Value {
         let mut properties: Map<String, Value> =

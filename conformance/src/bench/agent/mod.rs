@@ -6,8 +6,8 @@
 pub mod deploy;
 pub mod keys;
 pub mod report;
-pub mod script;
 mod rules;
+pub mod script;
 mod stage;
 mod subject;
 mod wait;
@@ -172,7 +172,8 @@ impl<'a> AgentBench<'a> {
     pub async fn start(&mut self) -> Checked<Report> {
         self.launch().await?;
         let startup = |report: &Report| report.is_startup();
-        self.report("ADU-AGENT-003", "a report with deviceProperties after the connect", startup).await
+        self.report("ADU-AGENT-003", "a report with deviceProperties after the connect", startup)
+            .await
     }
 
     /// Kills the agent and everything it started, as when the power fails.

@@ -77,8 +77,12 @@ impl Subject {
         let claims = &self.profile.claims;
         let (holds, why) = match claim {
             Claim::RootKeys => (claims.root_keys, "it has root keys of its own"),
-            Claim::RootKeyPackage => (claims.generation >= 3, "its generation has no root key package"),
-            Claim::Scripts => (!claims.script_handler.is_empty(), "it runs no payload scripts here"),
+            Claim::RootKeyPackage => {
+                (claims.generation >= 3, "its generation has no root key package")
+            }
+            Claim::Scripts => {
+                (!claims.script_handler.is_empty(), "it runs no payload scripts here")
+            }
             Claim::Components => (claims.components, "it updates no components"),
             Claim::Delta => (claims.delta, "it takes no delta updates"),
             Claim::Diagnostics => (claims.diagnostics, "it uploads no logs"),
@@ -120,9 +124,10 @@ impl Subject {
             std::fs::write(&path, fill(&file.text))?;
         }
         let folder = std::path::absolute(&self.profile.folder)?;
-        let (program, arguments) = start.command.split_first().ok_or_else(|| {
-            io::Error::other("the profile does not say how the agent is started")
-        })?;
+        let (program, arguments) = start
+            .command
+            .split_first()
+            .ok_or_else(|| io::Error::other("the profile does not say how the agent is started"))?;
         let program = fill(program);
         // A bare word is looked up; anything else lies beside the profile.
         let is_bare = !program.contains('/');

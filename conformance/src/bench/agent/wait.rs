@@ -165,11 +165,7 @@ impl AgentBench<'_> {
     ///
     /// # Errors
     /// Blames `requirement` when none comes.
-    pub async fn end(
-        &mut self,
-        requirement: &'static str,
-        deployed: &Deployed,
-    ) -> Checked<Report> {
+    pub async fn end(&mut self, requirement: &'static str, deployed: &Deployed) -> Checked<Report> {
         self.end_within(requirement, STEP, deployed).await
     }
 
@@ -185,9 +181,8 @@ impl AgentBench<'_> {
     ) -> Checked<Report> {
         self.look_from(deployed.from);
         let allowed = format!("a report of state 0 or 255 for {}", deployed.workflow);
-        let ends = |report: &Report| {
-            report.is_terminal() && !report.is_about_another(&deployed.workflow)
-        };
+        let ends =
+            |report: &Report| report.is_terminal() && !report.is_about_another(&deployed.workflow);
         self.report_within(requirement, &allowed, budget, ends).await
     }
 
@@ -271,7 +266,8 @@ impl AgentBench<'_> {
     /// Demands that the payloads ran to the end of their last phase.
     pub fn demand_ran(&mut self, requirement: &'static str, scripts: &[&Script]) -> bool {
         let missing = scripts.iter().find(|script| !self.has_run(script, Phase::Apply));
-        let seen = missing.map(|script| format!("no apply of {}; ran: {}", script.name, self.told()));
+        let seen =
+            missing.map(|script| format!("no apply of {}; ran: {}", script.name, self.told()));
         let holds = seen.is_none();
         let names: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
         let allowed = format!("the payloads {} run", names.join(", "));
