@@ -147,6 +147,17 @@ pub const GROUPS: &[Group] = &[
     hub("registry", cases::hub::registry::CASES),
     hub("http", cases::hub::http::CASES),
     agent("startup", cases::agent::startup::CASES),
+    agent("acknowledge", cases::agent::acknowledge::CASES),
+    agent("outcome", cases::agent::outcome::CASES),
+    agent("deployment", cases::agent::deployment::CASES),
+    agent("failure", cases::agent::failure::CASES),
+    agent("retry", cases::agent::retry::CASES),
+    agent("cancel", cases::agent::cancel::CASES),
+    agent("restart", cases::agent::restart::CASES),
+    agent("hostile", cases::agent::hostile::CASES),
+    agent("signature", cases::agent::signature::CASES),
+    agent("manifest", cases::agent::manifest::CASES),
+    agent("network", cases::agent::network::CASES),
 ];
 
 const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {

@@ -43,9 +43,10 @@ class Agent:
         self.roots = verify.load_root_keys(options.root_keys)
         self.work = pathlib.Path(options.work_dir)
         self.state_file = self.work / "state.json"
-        self.state = {"done": None, "disabled": {"version": 0, "roots": [], "signers": []}}
+        self.state = {"done": None, "untold": None, "disabled": {"version": 0, "roots": [], "signers": []}}
         if self.state_file.exists():
             self.state = json.loads(self.state_file.read_text(encoding="utf-8"))
+        self.saving = threading.Lock()
         self.inbox = queue.Queue()
         self.outbox = queue.Queue()
         self.running = None
@@ -55,6 +56,8 @@ class Agent:
     # -- what is reported ------------------------------------------------------------------------
 
     def begin_sending(self):
+        if self.state["untold"] is not None:
+            self.report(self.state["untold"])
         threading.Thread(target=self._send_reports, daemon=True).start()
 
     def report(self, patch):
@@ -65,6 +68,9 @@ class Agent:
             patch = self.outbox.get()
             while not self._send(patch):
                 threading.Event().wait(RESEND_SECONDS)
+            if patch == self.state["untold"]:
+                self.state["untold"] = None
+                self._save()
             self.outbox.task_done()
 
     def _send(self, patch):
@@ -222,11 +228,11 @@ class Agent:
 
     def _save(self):
         new = self.state_file.with_suffix(".new")
-        with open(new, "w", encoding="utf-8") as file:
+        with self.saving, open(new, "w", encoding="utf-8") as file:
             json.dump(self.state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(new, self.state_file)
+            os.replace(new, self.state_file)
 
     def work_until_told(self):
         while self.exit_code is None:
@@ -243,7 +249,8 @@ class Agent:
 
 def _retry(workflow):
     timestamp = workflow.get("retryTimestamp")
-    return {"retryTimestamp": timestamp} if isinstance(timestamp, str) else {}
+    # Null clears the timestamp of an older deployment.
+    return {"retryTimestamp": timestamp if isinstance(timestamp, str) else None}
 
 
 def _lead_to(host, port):

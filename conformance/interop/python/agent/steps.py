@@ -77,6 +77,8 @@ class Runner:
             if self._phase(index, "is-installed")[0] == 900:
                 self._keep(index, (603, 0, ""))
                 continue
+            # The download phase is long over: what was checked then may have been changed since.
+            self._fetch_all(index)
             self._phase(index, "backup")
             try:
                 self._phase(index, "install")

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use twinspec_harness::content::Manner;
 
 use super::AgentBench;
-use super::keys::{sha256, standard};
+use super::keys::{PACKAGE_VERSION, sha256, standard};
 use super::script::Script;
 use crate::bench::IfMatch;
 use crate::verdict::{Checked, Stop};
@@ -224,6 +224,15 @@ impl AgentBench<'_> {
     pub fn serve_package(&mut self, text: &str) -> String {
         let file = self.serve("rootkeypackage.json", text.as_bytes(), Manner::Whole);
         self.url(&file.path)
+    }
+
+    /// A right root key package at a place of its own.
+    ///
+    /// # Errors
+    /// [`Stop::Unsupported`] when the agent does not trust the suite's root keys.
+    pub fn package_of_its_own(&mut self) -> Checked<FileId> {
+        let text = self.authority()?.package(PACKAGE_VERSION).make().map_err(harness)?;
+        Ok(self.serve("rootkeypackage.json", text.as_bytes(), Manner::Whole))
     }
 
     /// Sends `plan`, rightly signed.

@@ -326,6 +326,20 @@ impl<'a> AgentBench<'a> {
         self.who.identity.to_string()
     }
 
+    /// Where `file` is fetched from.
+    #[must_use]
+    pub fn url_of(&self, file: &deploy::FileId) -> String {
+        self.url(&file.path)
+    }
+
+    /// How many reports the hub refused.
+    #[must_use]
+    pub fn refused_reports(&self) -> usize {
+        let is_refused =
+            |seen: &&Seen| matches!(&seen.what, What::Answered { status, .. } if *status >= 300);
+        self.watch.seen(0).iter().filter(is_refused).count()
+    }
+
     /// The requests for this case's files so far.
     #[must_use]
     pub fn hits(&self) -> Vec<Hit> {

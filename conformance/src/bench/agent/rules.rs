@@ -1,5 +1,7 @@
 //! Rules that hold for everything an agent sends, in every case.
 
+use std::fmt::Debug;
+
 use serde_json::Value;
 
 use super::AgentBench;
@@ -14,6 +16,28 @@ impl AgentBench<'_> {
                 self.demand(flaw.requirement, false, flaw.allowed, seen);
             }
         }
+    }
+
+    /// Demands that `holds`, as [`crate::bench::Bench::demand`] does.
+    pub fn demand(
+        &mut self,
+        requirement: &'static str,
+        holds: bool,
+        allowed: impl Into<String>,
+        seen: impl Into<String>,
+    ) -> bool {
+        self.bench.demand(requirement, holds, allowed, seen)
+    }
+
+    /// Demands that `seen` equals `allowed`, as [`crate::bench::Bench::equal`] does.
+    pub fn equal<T: PartialEq + Debug>(
+        &mut self,
+        requirement: &'static str,
+        what: &str,
+        allowed: T,
+        seen: T,
+    ) -> bool {
+        self.bench.equal(requirement, what, allowed, seen)
     }
 
     /// Demands the rules named `requirements`, and that there is a report to which they apply.

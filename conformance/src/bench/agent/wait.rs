@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
-use twinspec_model::wire::mqtt::Connect;
+use twinspec_model::wire::mqtt::{Connect, Packet};
+use twinspec_model::wire::topic::DeviceTopic;
 
 use super::report::Report;
 use super::stage::{Seen, What};
@@ -124,6 +125,21 @@ impl AgentBench<'_> {
     /// Blames DEV-NET-001 when it does not come back.
     pub async fn comes_back(&mut self) -> Checked<Connect> {
         self.connect_packet("DEV-NET-001", BACK).await
+    }
+
+    /// Waits until the agent has asked for its twin.
+    ///
+    /// # Errors
+    /// Blames `requirement` when it does not.
+    pub async fn reads_twin(&mut self, requirement: &'static str) -> Checked {
+        let reads = |seen: &Seen| match &seen.what {
+            What::Packet(Packet::Publish(publish)) => {
+                matches!(DeviceTopic::parse(&publish.topic), Some(DeviceTopic::TwinGet { .. }))
+                    .then_some(())
+            }
+            _ => None,
+        };
+        self.see(requirement, "a request for the twin", BACK, reads).await
     }
 
     /// Waits for the next report that `wanted` takes.
@@ -360,6 +376,14 @@ impl AgentBench<'_> {
                 let why = format!("the agent still runs after {budget:?}");
                 Err(self.absent(requirement, "the agent ends", why))
             }
+        }
+    }
+
+    /// Waits until the agent's process has ended, or as long as something may still come.
+    pub async fn ends_or_waits(&mut self) {
+        let wait = self.budget(QUIET);
+        if let Some(process) = self.process.as_mut() {
+            let _either_way = process.wait(wait).await;
         }
     }
 
