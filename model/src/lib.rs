@@ -7,10 +7,12 @@
 //! - [`twin`], [`registry`], [`auth`], [`session`],
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
 //! - [`query`]: the query language.
+//! - [`agent`]: the Device Update agent.
 //! - [`update`]: manifests, signatures and root keys of Device Update.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
+pub mod agent;
 pub mod auth;
 pub mod error;
 pub mod event;

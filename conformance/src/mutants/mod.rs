@@ -3,6 +3,7 @@
 //! A mutant changes one observable, from outside: it rewrites what goes into the model or what
 //! comes out of it.
 
+pub mod agent;
 pub mod hub;
 pub mod overlay;
 
