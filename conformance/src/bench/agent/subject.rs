@@ -16,6 +16,14 @@ use crate::case::Claim;
 /// Where the package of the run is served.
 const PACKAGE: &str = "run/rootkeypackage-7.json";
 
+/// What the component enumerator of an agent is to know: three motors and a lamp.
+const COMPONENTS: &str = r#"[
+  {"id": "0", "name": "left-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "1", "name": "right-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "2", "name": "rear-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "3", "name": "lamp", "group": "lights", "manufacturer": "Contoso", "model": "L7"}
+]"#;
+
 /// The agent that a run judges.
 pub struct Subject {
     /// How it is started and what it claims.
@@ -35,6 +43,7 @@ pub(super) struct Words {
     pub(super) device_id: String,
     pub(super) key: String,
     pub(super) work_dir: PathBuf,
+    pub(super) generation: u8,
 }
 
 impl Subject {
@@ -54,6 +63,7 @@ impl Subject {
         let authority = made.map_err(io::Error::other)??;
         content.put(PACKAGE, authority.package(PACKAGE_VERSION).make()?, Manner::Whole);
         let scratch = Scratch::new()?;
+        std::fs::write(scratch.components(), COMPONENTS)?;
         std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
         Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0) })
     }
@@ -105,8 +115,8 @@ impl Subject {
         Ok(folder)
     }
 
-    pub(super) fn package_url(&self) -> Option<String> {
-        (self.profile.claims.generation >= 3).then(|| self.url(PACKAGE))
+    pub(super) fn package_url(&self) -> String {
+        self.url(PACKAGE)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -168,7 +178,8 @@ impl Subject {
             ("ca_file", path(&self.scratch.ca())),
             ("root_keys_file", path(&self.scratch.roots())),
             ("work_dir", path(&words.work_dir)),
-            ("generation", self.profile.claims.generation.to_string()),
+            ("components_file", path(&self.scratch.components())),
+            ("generation", words.generation.to_string()),
         ]
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
@@ -192,6 +203,10 @@ impl Scratch {
 
     fn ca(&self) -> PathBuf {
         self.0.join("hub-ca.pem")
+    }
+
+    fn components(&self) -> PathBuf {
+        self.0.join("components.json")
     }
 
     fn roots(&self) -> PathBuf {

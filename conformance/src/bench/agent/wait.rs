@@ -366,6 +366,14 @@ impl AgentBench<'_> {
         Ok(())
     }
 
+    /// Waits until `holds`, or the agent has ended, or the budget is used up.
+    pub async fn until_or_ended(&mut self, budget: Duration, holds: impl Fn(&Self) -> bool) {
+        let deadline = self.deadline(budget);
+        while !holds(self) && !self.has_ended() && Instant::now() < deadline {
+            sleep(LOOK).await;
+        }
+    }
+
     /// Waits until the agent's process ends by itself; its exit status.
     ///
     /// # Errors
