@@ -22,6 +22,7 @@ use super::handler::{Handlers, Stop};
 use super::link::{Link, Login, Wish};
 use super::overlay::{Effect, Overlay};
 use super::store::Store;
+use super::upload::Uploader;
 use super::{AgentError, Config, Exit, HandlerSpec, Log, information};
 use crate::connection_string::Holder;
 
@@ -65,10 +66,12 @@ pub async fn run(
         build: Build::Production,
     };
     let limits = config.limits;
+    let uploader = uploader(&config, &store);
     let mut shell = Shell {
         agent: Agent::new(settings, persisted),
         fetcher: Fetcher::new(&config.trust, limits.stall, limits.download_tries),
         handlers: handlers(&config, &store),
+        uploader,
         verifier: Arc::new(verifier),
         store,
         overlay,
@@ -143,12 +146,25 @@ fn handlers(config: &Config, store: &Store) -> Handlers {
     }
 }
 
+fn uploader(config: &Config, store: &Store) -> Uploader {
+    let owner = match &config.connection_string.holder {
+        Holder::Identity(identity) => identity.to_string(),
+        Holder::Policy(name) => name.clone(),
+    };
+    let mut logs = config.logs.clone();
+    if logs.is_empty() {
+        logs.push(("agent".to_owned(), store.file("handler.log")));
+    }
+    Uploader::new(&config.trust, logs, owner, config.limits.stall, config.log.clone())
+}
+
 /// The machine and all it works with.
 struct Shell {
     agent: Agent,
     store: Store,
     fetcher: Fetcher,
     handlers: Handlers,
+    uploader: Uploader,
     verifier: Arc<Verifier>,
     overlay: Box<dyn Overlay>,
     inputs: mpsc::Sender<Input>,
@@ -210,7 +226,8 @@ impl Shell {
         if let Input::RootKeys { job, .. }
         | Input::Validated { job, .. }
         | Input::Fetched { job, .. }
-        | Input::Ran { job, .. } = input
+        | Input::Ran { job, .. }
+        | Input::Uploaded { job, .. } = input
         {
             self.jobs.remove(job);
             self.stops.remove(job);
@@ -241,6 +258,7 @@ impl Shell {
                     stop.send_replace(true);
                 }
             }
+            Output::Upload { job, operation, url } => self.upload(job, operation, url),
             Output::Tidy { keep } => {
                 if let Err(error) = self.store.tidy(&keep) {
                     self.log.line(format!("old downloads stay: {error}"));
@@ -323,6 +341,15 @@ impl Shell {
             let Outcome { code, extended, details } = &outcome;
             log.line(format!("{title} ends: {code}, {extended:08X} {details}"));
             Input::Ran { job, outcome }
+        });
+    }
+
+    fn upload(&mut self, job: u64, operation: String, url: String) {
+        self.log.line(format!("upload of logs for {operation}"));
+        let uploader = self.uploader.clone();
+        self.spawn(job, async move {
+            let upload = uploader.run(&operation, &url).await;
+            Input::Uploaded { job, upload }
         });
     }
 

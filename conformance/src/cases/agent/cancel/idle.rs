@@ -110,9 +110,8 @@ async fn needs_no_package(agent: &mut AgentBench<'_>) -> Checked {
     plan.package = Some(agent.url_of(&package));
     let deployed = agent.deploy(&plan).await?;
     agent.begins("ADU-AGENT-040", &script, Phase::Install).await?;
-    let count = |agent: &AgentBench<'_>| {
-        agent.hits().iter().filter(|hit| hit.path == package.path).count()
-    };
+    let count =
+        |agent: &AgentBench<'_>| agent.hits().iter().filter(|hit| hit.path == package.path).count();
     let before = count(agent);
     agent.demand("ADU-SIG-026", before >= 1, "a request for the package", "none");
     let object = json!({

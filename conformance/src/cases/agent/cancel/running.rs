@@ -140,9 +140,8 @@ fn demand_cancelled(
     let is_success = report.state() == Some(0)
         && report.result_code() == Some(700)
         && report.installed().as_ref() == Some(&plan.update);
-    let is_cancelled = report.state() == Some(0)
-        && report.result_code() == Some(-1)
-        && !report.claims_installed();
+    let is_cancelled =
+        report.state() == Some(0) && report.result_code() == Some(-1) && !report.claims_installed();
     let holds = is_cancelled || (is_done && is_success);
     let allowed = "state 0, resultCode -1 and no installedUpdateId";
     agent.demand(requirement, holds, allowed, report.to_string());

@@ -1,6 +1,5 @@
 //! Result codes by which a handler asks for a restart or a reboot.
 
-
 use crate::agent_body;
 use crate::bench::agent::{AgentBench, BACK, Deployed, Phase, Script};
 use crate::case::{Case, Claim, Need};
@@ -180,4 +179,3 @@ async fn action(agent: &mut AgentBench<'_>) -> Checked {
     agent.equal("ADU-AGENT-072", "workflow.action", Some(0), action);
     Ok(())
 }
-
