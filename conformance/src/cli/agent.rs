@@ -73,8 +73,8 @@ pub(super) struct Options {
     /// What the component enumerator knows, JSON [default: there is no enumerator]
     #[arg(long, value_name = "FILE")]
     components: Option<PathBuf>,
-    /// Logs that the service may ask for: NAME=FILE or NAME=FOLDER; may be repeated [default: what
-    /// handlers printed, as "agent"]
+    /// Logs that the service may ask for: NAME=FILE or NAME=FOLDER; may be repeated [default: its
+    /// own lines as "agent", what handlers printed as "handler"]
     #[arg(long, value_name = "NAME=PATH", value_parser = pair)]
     logs: Vec<(String, String)>,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use super::fetch::Fetcher;
 use super::handler::{Handlers, Stop};
 use super::link::{Link, Login, Wish};
 use super::overlay::{Effect, Overlay};
-use super::store::Store;
+use super::store::{AGENT_LOG, Store};
 use super::upload::Uploader;
 use super::{AgentError, Config, Exit, HandlerSpec, Log, information};
 use crate::connection_string::Holder;
@@ -41,11 +41,12 @@ const WAITING_MAX: usize = 64;
 /// When the work folder cannot be used, at the start or later: nothing that depends on a state is
 /// done before the state is in safety. And when the connection string is no device's.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     mut overlay: Box<dyn Overlay>,
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, AgentError> {
     let store = Store::open(&config.work_dir)?;
+    config.log = store.keeping(config.log)?;
     let persisted = store.load()?;
     let mut settings = settings(&config);
     overlay.settings(&mut settings);
@@ -153,7 +154,8 @@ fn uploader(config: &Config, store: &Store) -> Uploader {
     };
     let mut logs = config.logs.clone();
     if logs.is_empty() {
-        logs.push(("agent".to_owned(), store.file("handler.log")));
+        logs.push(("agent".to_owned(), store.file(AGENT_LOG)));
+        logs.push(("handler".to_owned(), store.file("handler.log")));
     }
     Uploader::new(&config.trust, logs, owner, config.limits.stall, config.log.clone())
 }
@@ -318,7 +320,9 @@ impl Shell {
     }
 
     fn fetch(&mut self, job: u64, order: FetchOrder) {
-        self.log.line(format!("fetch {}/{} from {}", order.folder, order.name, order.url));
+        // What stands behind the question mark may be a secret.
+        let url = order.url.split('?').next().unwrap_or_default();
+        self.log.line(format!("fetch {}/{} from {url}", order.folder, order.name));
         let fetcher = self.fetcher.clone();
         let base = self.store.workflow(&order.workflow);
         self.spawn(job, async move {
