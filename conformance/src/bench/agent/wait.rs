@@ -58,6 +58,11 @@ impl AgentBench<'_> {
         }
     }
 
+    /// Whether the agent's process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.gone().is_some()
+    }
+
     /// How the process ended, when it has.
     fn gone(&mut self) -> Option<String> {
         let process = self.process.as_mut()?;
