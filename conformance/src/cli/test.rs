@@ -136,7 +136,8 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(Subject::Hub { parts: None, dedicated: false, profile: Profile::default() }, run)
+    let hub = Subject::Hub { parts: None, dedicated: false, profile: Profile::default() };
+    start(vec![hub, Subject::Agent(reference_agent()?)], run)
 }
 
 /// Who is judged.
@@ -173,24 +174,28 @@ fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
     match (&options.profile, options.command.is_empty()) {
         (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
         (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
-        (None, true) => {
-            let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
-            AgentProfile::reference(&twinspec).map_err(Trouble::usage)
-        }
+        (None, true) => reference_agent(),
     }
+}
+
+fn reference_agent() -> Result<AgentProfile, Trouble> {
+    let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+    AgentProfile::reference(&twinspec).map_err(Trouble::usage)
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
     let (hub, run) = match role {
         Role::Hub { hub, run } => (hub, run),
-        Role::Agent { agent, run } => return start(Subject::Agent(agent_profile(agent)?), run),
+        Role::Agent { agent, run } => {
+            return start(vec![Subject::Agent(agent_profile(agent)?)], run);
+        }
     };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
-    start(Subject::Hub { parts: parts(hub)?, dedicated: hub.dedicated_hub, profile }, run)
+    start(vec![Subject::Hub { parts: parts(hub)?, dedicated: hub.dedicated_hub, profile }], run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -241,7 +246,7 @@ fn check_scheme(
     }
 }
 
-fn start(subject: Subject, options: &RunOptions) -> Done {
+fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
@@ -259,7 +264,7 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
         )));
     }
     if options.list {
-        for (group, case) in cases {
+        for (group, case) in plans.into_iter().flat_map(|(_, cases)| cases) {
             anstream::println!("{} {} · {}", group.subject, case.id, case.title);
         }
         return Ok(0);

@@ -395,7 +395,8 @@ impl<'a> AgentBench<'a> {
     /// The requests for this case's files so far.
     #[must_use]
     pub fn hits(&self) -> Vec<Hit> {
-        self.content().hits(&self.content_prefix())
+        // With the slash: device 1 must not be taken for device 12.
+        self.content().hits(&format!("{}/", self.content_prefix()))
     }
 
     /// What payloads share.
