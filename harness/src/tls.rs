@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use rcgen::DistinguishedName as DistinguishedSubject;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PublicKeyData,
 };
 use ring::digest;
 use rsa::RsaPrivateKey;
@@ -370,6 +370,29 @@ impl DeviceAuthority {
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = ca.self_signed(&key).map_err(io::Error::other)?.pem();
         Ok(Self { pem, issuer: Issuer::new(ca, key) })
+    }
+
+    /// An authority that exists already.
+    ///
+    /// # Errors
+    /// When `certificate` is no PEM certificate of an authority, `key` is no PEM key, or the two do
+    /// not belong together.
+    pub fn from_pem(certificate: &str, key: &str) -> io::Result<Self> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let key = KeyPair::from_pem(key)
+            .map_err(|error| invalid(format!("the key is unusable: {error}")))?;
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| invalid(format!("the certificate is no PEM: {error}")))?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der)
+            .map_err(|error| invalid(format!("the certificate is unreadable: {error}")))?;
+        if !parsed.is_ca() {
+            return Err(invalid("the certificate is not that of an authority".to_owned()));
+        }
+        if parsed.public_key().raw != key.subject_public_key_info() {
+            return Err(invalid("the key is not that of the certificate".to_owned()));
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|e| invalid(e.to_string()))?;
+        Ok(Self { pem: certificate.to_owned(), issuer })
     }
 
     /// The authority's own certificate, PEM.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Format, Trouble, print_json, runtime};
+use super::{Done, Format, Trouble, print_json, runtime, say};
 use crate::mutants::{self, Entry, Kill};
 use crate::select::glob;
 
@@ -40,7 +40,7 @@ pub(super) fn mutants(options: &Options) -> Done {
     for mutant in selected {
         let kill = runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
         if options.format == Format::Text {
-            print_line(&kill);
+            print_line(&kill)?;
         }
         ledger.push(kill);
     }
@@ -49,18 +49,18 @@ pub(super) fn mutants(options: &Options) -> Done {
         Format::Json => print_json(&ledger).map(drop)?,
         Format::Text => {
             let killed = ledger.len() - survivors;
-            anstream::println!("{killed} of {} mutants killed", ledger.len());
+            say(&format!("{killed} of {} mutants killed", ledger.len()))?;
         }
     }
     Ok(u8::from(survivors > 0))
 }
 
-fn print_line(kill: &Kill) {
+fn print_line(kill: &Kill) -> Result<(), Trouble> {
     let requirements = kill.requirements.join(" ");
     if kill.killed_by.is_empty() {
-        anstream::println!("{requirements} → {} → SURVIVES", kill.id);
+        say(&format!("{requirements} → {} → SURVIVES", kill.id))
     } else {
-        anstream::println!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" "));
+        say(&format!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" ")))
     }
 }
 

@@ -137,6 +137,9 @@ impl<'a> AgentBench<'a> {
     /// # Errors
     /// [`Stop::Inconclusive`] when it never connects; its last words say why.
     pub async fn launch(&mut self) -> Checked {
+        if let Some(why) = self.subject.given_up() {
+            return Err(Stop::Inconclusive(why));
+        }
         let port = self.bench.target.mqtt.port;
         self.launch_at(port)?;
         self.connected().await

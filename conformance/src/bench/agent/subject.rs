@@ -24,6 +24,9 @@ const COMPONENTS: &str = r#"[
   {"id": "3", "name": "lamp", "group": "lights", "manufacturer": "Contoso", "model": "L7"}
 ]"#;
 
+/// Cases in a row in which an agent may fail to come before the run goes on without waiting.
+const ABSENCES_MAX: u64 = 5;
+
 /// The agent that a run judges.
 pub struct Subject {
     /// How it is started and what it claims.
@@ -33,6 +36,8 @@ pub struct Subject {
     pub(super) authority: &'static Authority,
     scratch: Scratch,
     folders: AtomicU64,
+    /// Cases in a row in which the agent never came.
+    absences: AtomicU64,
 }
 
 /// What the placeholders of a profile stand for.
@@ -65,7 +70,7 @@ impl Subject {
         let scratch = Scratch::new()?;
         std::fs::write(scratch.components(), COMPONENTS)?;
         std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
-        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0) })
+        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0), absences: AtomicU64::new(0) })
     }
 
     /// Tells the agents to come whom to trust.
@@ -104,6 +109,22 @@ impl Subject {
             Claim::Started => (self.profile.start.is_some(), "it connects by itself"),
         };
         (!holds).then(|| format!("not claimed by the agent's profile: {why}"))
+    }
+
+    /// Notes whether the agent came when it was started.
+    pub(super) fn note_presence(&self, came: bool) {
+        if came {
+            self.absences.store(0, Ordering::Relaxed);
+        } else {
+            self.absences.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Why nobody waits for the agent any more: it would cost every case its budget.
+    pub(super) fn given_up(&self) -> Option<String> {
+        let absences = self.absences.load(Ordering::Relaxed);
+        (absences >= ABSENCES_MAX)
+            .then(|| format!("the agent did not connect in {absences} cases in a row before"))
     }
 
     /// A folder for one case.

@@ -103,7 +103,11 @@ impl AgentBench<'_> {
             (None, None) => STEP.as_secs(),
         };
         let budget = Duration::from_secs(seconds);
-        self.connect_packet("DEV-NET-001", budget).await?;
+        let came = self.connect_packet("DEV-NET-001", budget).await;
+        if !self.was_in {
+            self.subject.note_presence(came.is_ok());
+        }
+        came?;
         self.was_in = true;
         Ok(())
     }
