@@ -18,6 +18,8 @@ pub enum Role {
     Hub,
     /// A Device Update agent.
     Agent,
+    /// A device of an older firmware-update pattern.
+    Device,
 }
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
         match self {
             Self::Hub => "hub",
             Self::Agent => "agent",
+            Self::Device => "device",
         }
     }
 }
@@ -181,7 +184,7 @@ pub const GROUPS: &[Group] = &[
     agent("signature", cases::agent::signature::CASES),
     agent("manifest", cases::agent::manifest::CASES),
     agent("network", cases::agent::network::CASES),
-    agent("firmware", cases::agent::firmware::CASES),
+    device("firmware", cases::device::firmware::CASES),
 ];
 
 const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
@@ -190,6 +193,10 @@ const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group 
 
 const fn agent(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
     Group { role: Role::Agent, subject, cases }
+}
+
+const fn device(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
+    Group { role: Role::Device, subject, cases }
 }
 
 /// All cases with their groups, in a fixed order.

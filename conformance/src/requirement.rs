@@ -141,6 +141,7 @@ sources![
     "job",
     "qry",
     "adu-agent",
+    "adu-preview",
     "adu-manifest",
     "adu-sig",
     "adu-import",
@@ -183,6 +184,14 @@ mod tests {
                 assert!(family.owns(&requirement.id), "{}", requirement.id);
             }
         }
+    }
+
+    #[test]
+    fn all_requirements_of_update_manifests_signatures_and_imports_are_there() {
+        let count = |prefix: &str| all().filter(|(_, r)| r.id.starts_with(prefix)).count();
+        assert_eq!(count("ADU-MANIFEST-"), 15);
+        assert_eq!(count("ADU-SIG-"), 29);
+        assert_eq!(count("ADU-IMPORT-"), 27);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Target {
 
     async fn any_agent(profile: AgentProfile, inner: Option<MakeDevice>) -> io::Result<Self> {
         let stage = Stage::default();
-        let name = format!("agent {}", profile.name);
+        let name = profile.name.clone();
         let mut listen = Listen::default();
         if let Some(meet) = &profile.meet {
             let problem = |error| io::Error::other(format!("meet.mqtts {:?}: {error}", meet.mqtts));
@@ -230,9 +230,10 @@ impl Target {
                 .policies
                 .is_empty()
                 .then(|| "needs keys of all policies; see [policies] of the profile".to_owned()),
-            Need::DeviceAuthority => {
-                Some("needs a device authority that only the embedded hub knows".to_owned())
-            }
+            Need::DeviceAuthority => self.device_authority.is_none().then(|| {
+                "needs an authority for device certificates; see [device_authority] of the profile"
+                    .to_owned()
+            }),
             Need::Tls => {
                 (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
             }
@@ -247,7 +248,9 @@ impl Target {
             Need::Clock => self.control.is_some(),
             need => need.is_private(),
         };
-        !self.is_embedded() && needs.iter().any(concerns_all)
+        // An agent that connects by itself is one device, which one case has at a time.
+        let is_one_device = self.agent.as_ref().is_some_and(|agent| agent.profile.meet.is_some());
+        is_one_device || (!self.is_embedded() && needs.iter().any(concerns_all))
     }
 
     /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
@@ -327,6 +330,9 @@ impl Target {
         profile: Profile,
     ) -> Self {
         let operator = Operator::new(http.clone(), &trust);
+        // The profile was checked when it was read.
+        let device_authority =
+            profile.device_authority.as_ref().and_then(|files| files.read().ok());
         let prefix = format!("twinspec-{:010x}", fastrand::u64(..1 << 40));
         Self {
             name,
@@ -346,7 +352,7 @@ impl Target {
             takes_time: true,
             clock: Clock::default(),
             control: None,
-            device_authority: None,
+            device_authority,
             prefix,
             agent: None,
             names: AtomicU64::new(0),

@@ -255,10 +255,12 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"], "need --connection-string"),
         (&["test", "hub", "--connection-string", "HostName=h"], "SharedAccessKeyName is missing"),
         (&["explain", "HUB-NONE-1"], "nothing is called"),
+        (&["serve", "--hostname", "not a name"], "expected a DNS name"),
+        (&["serve", "--hostname", "hub..example"], "expected a DNS name"),
         (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
         (
             &["serve", "--throttle", "twins=1"],
-            "expected twin-reads, twin-updates, registry or queries",
+            "expected twin-reads, twin-updates, registry, queries, jobs or job-operations",
         ),
         (&["test", "hub", "--profile", "none.toml"], "none.toml"),
     ] {
@@ -266,6 +268,38 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn a_hub_that_cannot_start_leaves_no_file_behind() {
+    let folder = scratch("serve-fails");
+    std::fs::create_dir_all(&folder).unwrap();
+    let ids = scratch("ids.txt");
+    std::fs::write(&ids, "no good id\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["serve", "--mqtt", "127.0.0.1:0", "--devices", &ids.display().to_string()])
+        .env("TMPDIR", &folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot register no good id"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing_and_a_full_disk_is_told() {
+    let list = |stdout: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinspec"));
+        command.args(["list", "cases"]).stdout(stdout).output().unwrap()
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = list(writer.into());
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = list(full.into());
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).starts_with("twinspec: standard output: "), "{}", stderr(&output));
 }
 
 #[test]

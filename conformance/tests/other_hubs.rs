@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use twinspec::bench::Leftovers;
-use twinspec::case;
+use twinspec::case::{self, Need};
 use twinspec::preflight;
-use twinspec::profile::Profile;
+use twinspec::profile::{DeviceAuthorityFiles, Profile};
 use twinspec::run::{self, Selected};
 use twinspec::select::Filter;
 use twinspec::target::{Parts, Target};
@@ -19,10 +20,13 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-/// A reference hub on plain loopback ports.
+/// A reference hub on loopback ports that trusts the authority in `data`.
 async fn hub(throttles: Throttles) -> ReferenceHub {
     let free = Some("127.0.0.1:0".parse().unwrap());
-    let listen = Listen { mqtt: free, http: free, ..Listen::default() };
+    let device_authorities = std::fs::read_to_string(data("device-ca.pem")).unwrap();
+    let device_authorities = Some(device_authorities);
+    let listen =
+        Listen { mqtt: free, mqtts: free, http: free, device_authorities, ..Listen::default() };
     let config = HubConfig { throttles, ..HubConfig::new("localhost", [7; 32]) };
     ReferenceHub::start(config, &listen, Clock::default()).await.unwrap()
 }
@@ -42,6 +46,11 @@ fn target(hub: &ReferenceHub, policy: &str, profile: Profile) -> Target {
         trust: Trust::authorities(hub.ca_pem().as_bytes()).unwrap(),
     };
     Target::foreign(parts, profile)
+}
+
+/// A file beside the tests. The key there signs certificates for these tests and nothing else.
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 fn select(expression: &str) -> Vec<Selected> {
@@ -99,6 +108,9 @@ async fn a_hub_that_dies_is_not_blamed() {
     let passed = with(&outcomes, Verdict::Pass).len();
     let unknown = with(&outcomes, Verdict::Inconclusive).len();
     assert!(passed >= 30 && unknown > 50, "{passed} passed, {unknown} without a verdict");
+    run::clean_up(&target, &leftovers).await;
+    let left: Vec<String> = leftovers.all().iter().map(ToString::to_string).collect();
+    assert!(!left.is_empty() && left.iter().all(|name| name.contains(&target.prefix)), "{left:?}");
 }
 
 #[tokio::test]
@@ -157,6 +169,41 @@ async fn time_passes_by_itself_where_no_clock_can_be_moved() {
     let left_out = with(&judge(false).await, Verdict::Unsupported);
     assert_eq!(left_out.len(), 2, "{left_out:?}");
     assert!(left_out.concat().contains("--no-slow leaves that out"));
+}
+
+#[tokio::test]
+async fn an_authority_of_the_profile_signs_device_certificates() {
+    let hub = hub(Throttles::default()).await;
+    let profile = Profile::read(&data("device-authority.toml")).unwrap();
+    let cases: Vec<Selected> =
+        case::all().filter(|(_, case)| case.needs.contains(&Need::DeviceAuthority)).collect();
+    assert!(!cases.is_empty());
+    for (profile, expected) in
+        [(profile, Verdict::Pass), (Profile::default(), Verdict::Unsupported)]
+    {
+        let mut target = target(&hub, "iothubowner", profile);
+        let port = hub.addresses().mqtts.unwrap().port();
+        target.mqtt = format!("mqtts://localhost:{port}").parse().unwrap();
+        let leftovers = Leftovers::default();
+        let outcomes = run::run(&Arc::new(target), &cases, 4, &leftovers, |_, _| {}).await;
+        assert_eq!(
+            with(&outcomes, expected).len(),
+            cases.len(),
+            "{:?}",
+            with(&outcomes, Verdict::Fail)
+        );
+    }
+}
+
+#[test]
+fn an_authority_that_does_not_fit_is_refused_by_name() {
+    let swapped =
+        DeviceAuthorityFiles { certificate: data("device-ca.pem"), key: data("other-key.pem") };
+    let why = swapped.read().err().unwrap();
+    assert!(why.contains("other-key.pem: the key is not that of the certificate"), "{why}");
+    let missing = DeviceAuthorityFiles { key: data("none.pem"), ..swapped };
+    let why = missing.read().err().unwrap();
+    assert!(why.contains("none.pem"), "{why}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The wire: the only room that knows sockets, TLS, processes and tokio.
 //!
+//! - [`agent`] is the reference Device Update agent.
 //! - [`hub`] serves the model's hub; no protocol rule lives there.
 //! - [`device`] is the scripted device client that can send any bytes; [`everyday`] is the device
 //!   on rumqttc, the independent cross-check.
@@ -9,6 +10,7 @@
 //! - [`signing`] makes and forges what the update service signs.
 //! - [`trace`] is the recorded history of all of them.
 
+pub mod agent;
 pub mod clock;
 pub mod connection_string;
 pub mod content;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Trouble, list};
+use super::{Done, Trouble, list, print};
 use crate::ambiguity;
 use crate::case;
 use crate::mutants;
@@ -20,7 +20,7 @@ pub(super) fn explain(options: &Options) -> Done {
     let known = [explain_requirement(id), explain_case(id), explain_mutant(id), explain_point(id)];
     match known.into_iter().flatten().next() {
         Some(text) => {
-            anstream::print!("{text}");
+            print(&text)?;
             Ok(0)
         }
         None => Err(Trouble::usage(format!(
@@ -37,7 +37,7 @@ fn explain_requirement(id: &str) -> Option<String> {
         None if line.cases.is_empty() => "none yet".to_owned(),
         None => line.cases.join(", "),
     };
-    let broken_by: Vec<&str> = mutants::known()
+    let broken_by: Vec<&str> = mutants::all()
         .filter(|mutant| mutant.requirements.contains(&line.id))
         .map(|mutant| mutant.id)
         .collect();
@@ -86,7 +86,7 @@ fn explain_case(id: &str) -> Option<String> {
 }
 
 fn explain_mutant(id: &str) -> Option<String> {
-    let mutant = mutants::known().find(|mutant| mutant.id == id)?;
+    let mutant = mutants::all().find(|mutant| mutant.id == id)?;
     let requirements = mutant.requirements.join(", ");
     Some(format!("{} (a defect)\n  {}\n  breaks {requirements}\n", mutant.id, mutant.title))
 }

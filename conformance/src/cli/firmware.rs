@@ -19,9 +19,9 @@ use twinspec_model::firmware::direct_method::{SPELLINGS, Spelling};
 use twinspec_model::firmware::observer::{Observer, Progress};
 use twinspec_model::firmware::{self as model, Phase};
 
-use super::{Done, Trouble, runtime};
+use super::{Done, Trouble, runtime, say, tell};
 use crate::bench::agent::firmware::Pattern;
-use crate::bench::{Bench, IfMatch, Leftovers, Registered, twin_job};
+use crate::bench::{Bench, IfMatch, Leftovers, Registered, is_over, twin_job};
 use crate::profile::Profile;
 use crate::run;
 use crate::target::Target;
@@ -177,10 +177,10 @@ pub(super) fn device(options: &DeviceOptions) -> Done {
         fail_at: options.kind.failing(options.fail_at)?,
         reconnect: Duration::from_millis(options.reconnect_ms),
     };
-    let tell = |told: Told| anstream::eprintln!("{}", words(&told));
+    let hear = |told: Told| tell(&words(&told));
     runtime()?.block_on(async {
         tokio::select! {
-            ended = device::run(pattern.device(), &setup, tell) => {
+            ended = device::run(pattern.device(), &setup, hear) => {
                 ended.map(|()| 0).map_err(Trouble::environment)
             }
             stopped = super::until_stopped() => stopped.map(|()| 0),
@@ -233,7 +233,7 @@ pub(super) fn show(options: &Options) -> Done {
             None => matches!(end, Progress::Succeeded(_)),
             Some(_) => matches!(end, Progress::Failed(_)),
         };
-        anstream::println!("{}", conclusion(&end, holds));
+        say(&conclusion(&end, holds))?;
         Ok(u8::from(!holds))
     })
 }
@@ -398,7 +398,7 @@ impl Update {
             let condition = format!("tags.devicetype = '{KIND}'");
             self.screen.back_end(&format!("starts a job for devices with {condition}: {desired}"));
             let job = bench.start_job(&twin_job(&condition, &update)).await?;
-            let history = bench.follow_job("JOB-053", &job).await?;
+            let history = bench.watch_job(&job, is_over).await?;
             self.screen.back_end(&format!("sees the job {}", history.status()));
             return Ok(());
         }
@@ -436,7 +436,8 @@ impl Screen {
 
     fn line(&self, who: &str, what: &str) {
         let line = format!("{:7.2} s  {who:<9} {what}", self.began.elapsed().as_secs_f64());
-        self.bar.suspend(|| anstream::println!("{line}"));
+        // What is shown on the way is for whoever looks: the conclusion counts.
+        self.bar.suspend(|| drop(say(&line)));
     }
 
     fn back_end(&self, what: &str) {

@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::{Done, Format, Trouble, print_json, runtime};
-use crate::mutants::firmware::{self, DeviceMutant};
-use crate::mutants::{self, Kill, Mutant};
+use super::{Done, Format, Trouble, print_json, runtime, say};
+use crate::mutants::{self, Entry, Kill};
 use crate::select::glob;
 
 /// Which mutants to try.
@@ -19,19 +18,18 @@ pub(super) struct Options {
 }
 
 pub(super) fn mutants(options: &Options) -> Done {
-    let selected: Vec<&Mutant> =
-        mutants::all().filter(|m| matches(&options.filter, m.id, m.requirements)).collect();
-    let devices: Vec<&DeviceMutant> =
-        firmware::all().filter(|m| matches(&options.filter, m.id, m.requirements)).collect();
-    if selected.is_empty() && devices.is_empty() {
+    let selected: Vec<Entry> =
+        mutants::all().filter(|mutant| matches(&options.filter, mutant)).collect();
+    if selected.is_empty() {
         return Err(Trouble::usage(format!(
             "no mutant matches the filter {:?}; see twinspec list mutants",
             options.filter
         )));
     }
     let runtime = runtime()?;
-    let mut alarms = runtime.block_on(mutants::canary(&selected)).map_err(Trouble::environment)?;
-    alarms.extend(runtime.block_on(firmware::canary(&devices)).map_err(Trouble::environment)?);
+    let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+    let canary = mutants::canary(&selected, &twinspec);
+    let alarms = runtime.block_on(canary).map_err(Trouble::environment)?;
     if !alarms.is_empty() {
         return Err(Trouble::environment(format!(
             "the canary: without a mutant these cases find something: {}",
@@ -39,42 +37,37 @@ pub(super) fn mutants(options: &Options) -> Done {
         )));
     }
     let mut ledger = Vec::new();
-    let mut note = |kill: std::io::Result<Kill>| {
-        let kill = kill.map_err(Trouble::environment)?;
+    for mutant in selected {
+        let kill =
+            runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
         if options.format == Format::Text {
-            print_line(&kill);
+            print_line(&kill)?;
         }
         ledger.push(kill);
-        Ok::<_, Trouble>(())
-    };
-    for mutant in selected {
-        note(runtime.block_on(mutants::try_out(mutant)))?;
-    }
-    for mutant in devices {
-        note(runtime.block_on(firmware::try_out(mutant)))?;
     }
     let survivors = ledger.iter().filter(|kill| kill.killed_by.is_empty()).count();
     match options.format {
         Format::Json => print_json(&ledger).map(drop)?,
         Format::Text => {
             let killed = ledger.len() - survivors;
-            anstream::println!("{killed} of {} mutants killed", ledger.len());
+            say(&format!("{killed} of {} mutants killed", ledger.len()))?;
         }
     }
     Ok(u8::from(survivors > 0))
 }
 
-fn print_line(kill: &Kill) {
+fn print_line(kill: &Kill) -> Result<(), Trouble> {
     let requirements = kill.requirements.join(" ");
     if kill.killed_by.is_empty() {
-        anstream::println!("{requirements} → {} → SURVIVES", kill.id);
+        say(&format!("{requirements} → {} → SURVIVES", kill.id))
     } else {
-        anstream::println!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" "));
+        say(&format!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" ")))
     }
 }
 
-fn matches(filter: &str, id: &str, requirements: &[&str]) -> bool {
+fn matches(filter: &str, mutant: &Entry) -> bool {
     filter.split([',', ' ']).filter(|term| !term.is_empty()).any(|term| {
-        glob(term, id) || requirements.iter().any(|requirement| glob(term, requirement))
+        glob(term, mutant.id)
+            || mutant.requirements.iter().any(|requirement| glob(term, requirement))
     })
 }

@@ -14,9 +14,8 @@ use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
-use super::{Done, Trouble, runtime};
-use crate::agent_profile::AgentProfile;
-use crate::bench::agent::firmware::Pattern;
+use super::subject::{AgentOptions, Rules, Subject};
+use super::{Done, Trouble, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
@@ -50,24 +49,6 @@ pub(super) enum Role {
         #[command(flatten)]
         run: RunOptions,
     },
-}
-
-/// Which agent is judged.
-#[derive(Debug, Args)]
-pub(super) struct AgentOptions {
-    /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
-    #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
-    profile: Option<PathBuf>,
-    /// Judge the reference device of an older firmware-update pattern instead of the reference agent
-    #[arg(long, value_enum, conflicts_with_all = ["profile", "command"])]
-    pattern: Option<Pattern>,
-    /// Its words, for direct-method: tutorial-2016, dm-patterns, samples-2018 or c-port
-    #[arg(long, value_name = "NAME", requires = "pattern")]
-    spelling: Option<String>,
-    /// Program and arguments that start the agent, with placeholders such as {connection_string};
-    /// it claims everything
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
 }
 
 /// Where the hub is.
@@ -147,77 +128,22 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(Subject::Hub { parts: None, rules: Rules::default(), profile: Profile::default() }, run)
-}
-
-/// Who is judged.
-enum Subject {
-    Hub { parts: Option<Parts>, rules: Rules, profile: Profile },
-    Agent(AgentProfile),
-}
-
-impl Subject {
-    /// Whether `case` judges it at all.
-    fn is_judged_by(&self, group: &case::Group, case: &case::Case) -> bool {
-        match self {
-            Self::Hub { .. } => group.role == case::Role::Hub,
-            Self::Agent(profile) => profile.concerns(group, case),
-        }
-    }
-
-    /// Whether the clock of the hub can be moved.
-    fn has_clock(&self) -> bool {
-        match self {
-            Self::Hub { parts: Some(parts), .. } => parts.control.is_some(),
-            Self::Hub { parts: None, .. } | Self::Agent(_) => true,
-        }
-    }
-
-    async fn target(self) -> Result<Target, Trouble> {
-        match self {
-            Self::Hub { parts, rules, profile } => {
-                let mut target = match parts {
-                    None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-                    Some(parts) => Target::foreign(parts, profile),
-                };
-                target.dedicated = rules.dedicated;
-                target.takes_time = rules.takes_time;
-                Ok(target)
-            }
-            Self::Agent(profile) => Target::agent(profile).await.map_err(Trouble::environment),
-        }
-    }
-}
-
-/// The agent that the options name.
-fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
-    match (&options.profile, options.command.is_empty()) {
-        (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
-        (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
-        (None, true) => {
-            let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
-            if let Some(pattern) = options.pattern {
-                let words = options.spelling.as_deref();
-                let profile = AgentProfile::reference_device(&twinspec, pattern, words);
-                return profile.map_err(Trouble::usage);
-            }
-            AgentProfile::reference(&twinspec).map_err(Trouble::usage)
-        }
-    }
+    start(Subject::ours()?, run)
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
     let (hub, run) = match role {
         Role::Hub { hub, run } => (hub, run),
-        Role::Agent { agent, run } => return start(Subject::Agent(agent_profile(agent)?), run),
+        Role::Agent { agent, run } => return start(vec![agent.subject()?], run),
     };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
     let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
-    start(Subject::Hub { parts: parts(hub)?, rules, profile }, run)
+    let parts = parts(hub)?.map(Box::new);
+    start(vec![Subject::Hub { parts, rules, profile: Box::new(profile) }], run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -268,21 +194,17 @@ fn check_scheme(
     }
 }
 
-/// What the cases may do to a hub that is not ours.
-#[derive(Clone, Copy, Default)]
-struct Rules {
-    dedicated: bool,
-    takes_time: bool,
-}
-
-fn start(subject: Subject, options: &RunOptions) -> Done {
+fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
+    let is_judged = |group: &case::Group, case: &case::Case| {
+        subjects.iter().any(|subject| subject.is_judged_by(group, case))
+    };
     let mut cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| subject.is_judged_by(group, case) && filter.selects(group, case))
+        .filter(|(group, case)| is_judged(group, case) && filter.selects(group, case))
         .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
@@ -299,15 +221,25 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
         )));
     }
     if options.list {
-        let has_clock = subject.has_clock();
-        cases.iter().for_each(|case| anstream::println!("{}", listed(*case, has_clock)));
+        let has_clock = subjects.iter().all(Subject::has_clock);
+        cases.iter().try_for_each(|case| say(&listed(*case, has_clock)))?;
         return Ok(0);
     }
     if let Some(folder) = &options.traces {
         let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
-    runtime()?.block_on(async { run_all(subject.target().await?, options, &known, cases).await })
+    runtime()?.block_on(async {
+        let mut plans = Vec::new();
+        for subject in subjects {
+            let is_judged = |(group, case): &Selected| subject.is_judged_by(group, case);
+            let cases: Vec<Selected> = cases.iter().copied().filter(is_judged).collect();
+            if !cases.is_empty() {
+                plans.push((subject.target().await?, cases));
+            }
+        }
+        run_all(plans, options, &known).await
+    })
 }
 
 /// A line of `--list`; on a hub whose clock cannot be moved it says which cases wait.
@@ -318,111 +250,131 @@ fn listed((group, case): Selected, has_clock: bool) -> String {
     format!("{} {} · {}{mark}", group.subject, case.id, case.title)
 }
 
+/// Cases with the target they judge.
+struct Plan {
+    target: Arc<Target>,
+    cases: Vec<Selected>,
+    leftovers: Leftovers,
+}
+
 async fn run_all(
-    mut target: Target,
+    targets: Vec<(Target, Vec<Selected>)>,
     options: &RunOptions,
     known: &KnownFailures,
-    mut cases: Vec<Selected>,
 ) -> Done {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    // Names were drawn when the target was made: they must not repeat when a run is.
+    // Names were drawn when the targets were made: they must not repeat when a run is.
     fastrand::seed(seed);
-    fastrand::shuffle(&mut cases);
-    target.patience = options.patience;
-    target.keep_secrets = options.keep_secrets;
-    let target = Arc::new(target);
-    if !target.is_embedded() {
-        preflight::check(&target).await.map_err(Trouble::environment)?;
+    let mut plans = Vec::new();
+    for (mut target, mut cases) in targets {
+        fastrand::shuffle(&mut cases);
+        target.patience = options.patience;
+        target.keep_secrets = options.keep_secrets;
+        let target = Arc::new(target);
+        if !target.is_embedded() {
+            preflight::check(&target).await.map_err(Trouble::environment)?;
+        }
+        plans.push(Plan { target, cases, leftovers: Leftovers::default() });
     }
-    let leftovers = Leftovers::default();
-    let work = repeat(&target, options, known, seed, &cases, &leftovers);
     tokio::select! {
-        result = work => result,
+        result = repeat(&plans, options, known, seed) => result,
         stopped = super::until_stopped() => {
             stopped?;
-            let left = tidy_up(&target, &leftovers).await;
+            let left = tidy_up(&plans).await;
             let left = match left.len() {
                 0 => String::new(),
-                count => format!("; {count} devices or configurations are left behind: {}", left.join(" ")),
+                count => format!(
+                    "; {count} devices or configurations are left behind: {}",
+                    left.join(" ")
+                ),
             };
             Err(Trouble::environment(format!("broken off, no verdict{left}")))
         }
     }
 }
 
-/// Removes what the cases left behind and returns what the hub keeps all the same.
+/// Removes what the cases left behind and returns what the hubs keep all the same.
 ///
 /// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
-async fn tidy_up(target: &Target, leftovers: &Leftovers) -> Vec<String> {
-    let _late_ones_stay = tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
-    leftovers.all().iter().map(ToString::to_string).collect()
+async fn tidy_up(plans: &[Plan]) -> Vec<String> {
+    let mut left = Vec::new();
+    for Plan { target, leftovers, .. } in plans {
+        let _late_ones_stay =
+            tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
+        left.extend(leftovers.all().iter().map(ToString::to_string));
+    }
+    left
 }
 
-async fn repeat(
-    target: &Arc<Target>,
-    options: &RunOptions,
-    known: &KnownFailures,
-    seed: u64,
-    cases: &[Selected],
-    leftovers: &Leftovers,
-) -> Done {
+async fn repeat(plans: &[Plan], options: &RunOptions, known: &KnownFailures, seed: u64) -> Done {
     let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
     let mut worst = Conformance::Conformant;
+    let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
     for _ in 0..options.repeat {
-        let bar = progress_bar(cases.len());
-        let jobs = usize::try_from(options.jobs).unwrap_or(1);
-        let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
-        announce_slow(slow);
-        let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
-            slow -= usize::from(target.is_slow(case.needs)).min(slow);
-            let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
-            bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
-            bar.inc(1);
-        });
-        let outcomes = outcomes.await;
-        bar.finish_and_clear();
+        let mut outcomes = Vec::new();
+        for plan in plans {
+            outcomes.extend(run_once(plan, options).await);
+        }
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
         let traces = options.traces.as_ref();
         let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
-        let mut report = Report::new(&target.name, seed, known, outcomes);
-        report.left_behind = tidy_up(target, leftovers).await;
-        anstream::print!("{}", terminal::render(&report));
-        written?;
+        let mut report = Report::new(&names.join(" and "), seed, known, outcomes);
+        report.left_behind = tidy_up(plans).await;
+        let printed = print(&terminal::render(&report));
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
         }
+        written.and(printed)?;
         worst = worst.max(report.conformance());
     }
-    if options.repeat > 1 && tell_differences(&verdicts) {
+    if options.repeat > 1 && tell_differences(&verdicts)? {
         worst = worst.max(Conformance::Unknown);
     }
     Ok(worst.exit_code())
+}
+
+/// Runs the cases of one target, with a progress bar.
+async fn run_once(plan: &Plan, options: &RunOptions) -> Vec<(Selected, Outcome)> {
+    let Plan { target, cases, leftovers } = plan;
+    let bar = progress_bar(cases.len());
+    let jobs = usize::try_from(options.jobs).unwrap_or(1);
+    let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
+    announce_slow(slow);
+    let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
+        slow -= usize::from(target.is_slow(case.needs)).min(slow);
+        let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
+        bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
+        bar.inc(1);
+    });
+    let outcomes = outcomes.await;
+    bar.finish_and_clear();
+    outcomes
 }
 
 /// Says why a run takes minutes, before it does.
 fn announce_slow(cases: usize) {
     if cases > 0 {
         let minutes = REAL_TIME_MAX.as_secs() / 60;
-        anstream::eprintln!(
-            "twinspec: {cases} slow cases wait in real time, up to {minutes} minutes each and all \
+        tell(&format!(
+            "{cases} slow cases wait in real time, up to {minutes} minutes each and all \
              at once; --control URL makes them fast, --no-slow leaves them out"
-        );
+        ));
     }
 }
 
 /// Prints the verdicts that differ between runs; `true` when there are any.
-fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> bool {
+fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> Result<bool, Trouble> {
     let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
     let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
     let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
     for (case, verdicts) in &different {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        anstream::println!("differs: {case}: {}", names.join(", "));
+        say(&format!("differs: {case}: {}", names.join(", ")))?;
     }
-    anstream::println!("{runs} runs, {} cases with differing verdicts", different.len());
-    !different.is_empty()
+    say(&format!("{runs} runs, {} cases with differing verdicts", different.len()))?;
+    Ok(!different.is_empty())
 }
 
 fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {

@@ -4,6 +4,8 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod agent_phase;
+mod configuration_target;
 mod device_job;
 mod firmware;
 pub mod foreign;
@@ -55,12 +57,23 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "agent-phase", answer: agent_phase::answer, inputs: agent_phase::inputs },
+    Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
     Family { name: "firmware", answer: firmware::answer, inputs: firmware::inputs },
     Family {
         name: "import-manifest",
         answer: import_manifest::answer,
         inputs: import_manifest::inputs,
+    },
+    Family {
+        name: "manifest-signature",
+        answer: manifest_signature::answer,
+        inputs: manifest_signature::inputs,
     },
     Family {
         name: "job-transition",

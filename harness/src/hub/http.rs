@@ -60,42 +60,49 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let response = match tokio::time::timeout(BODY_WAIT, whole(body)).await {
-        Ok(Some(body)) => shared.ask(http::Request::from_parts(parts, body)).await.ok(),
-        Ok(None) | Err(_) => None,
+    let refusal = match tokio::time::timeout(BODY_WAIT, whole(body)).await {
+        Ok(Ok(body)) => match shared.ask(http::Request::from_parts(parts, body)).await {
+            Ok(response) => return response.map(Full::new),
+            Err(_) => Refusal::new(ErrorCode::GenericBadGateway, "The hub gave no answer"),
+        },
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Refusal::invalid(format!("The body did not arrive within {BODY_WAIT:?}")),
     };
-    response.unwrap_or_else(|| too_large(&shared)).map(Full::new)
+    refused(&refusal, &shared).map(Full::new)
 }
 
-/// Reads a body; none when it is too large or breaks off.
+/// Reads a body, which may be too large or break off.
 ///
 /// What is too much is read and dropped, within reason: a client that is still writing would never
 /// see the answer.
-async fn whole(mut body: Incoming) -> Option<Bytes> {
+async fn whole(mut body: Incoming) -> Result<Bytes, Refusal> {
     let (mut kept, mut length) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
-        let data = frame.ok()?.into_data().unwrap_or_default();
+        let cut_off = |_| Refusal::invalid("The body ended early or was framed wrongly");
+        let data = frame.map_err(cut_off)?.into_data().unwrap_or_default();
         length += data.len();
         if length <= BODY_MAX {
             kept.extend_from_slice(&data);
         } else if length > DROPPED_MAX {
-            return None;
+            break;
         }
     }
-    (length <= BODY_MAX).then(|| kept.freeze())
+    if length <= BODY_MAX {
+        return Ok(kept.freeze());
+    }
+    let code = ErrorCode::GenericRequestEntityTooLarge;
+    Err(Refusal::new(code, format!("The body is larger than {BODY_MAX} bytes")))
 }
 
-/// The answer to a body that is too large or never arrives whole.
-fn too_large(shared: &Shared) -> http::Response<Bytes> {
-    let code = ErrorCode::GenericRequestEntityTooLarge;
-    let refusal =
-        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
-    let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
+/// The answer to a request that never reached the model.
+fn refused(refusal: &Refusal, shared: &Shared) -> http::Response<Bytes> {
+    let body = flat_error(refusal, "0", shared.clock.now()).to_string();
     let mut response = http::Response::new(Bytes::from(body));
-    *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+    *response.status_mut() = http::StatusCode::from_u16(refusal.code.status())
+        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
+    let name = http::HeaderValue::from_static(refusal.code.name());
     response.headers_mut().insert("iothub-errorcode", name);
     response
 }

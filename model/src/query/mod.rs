@@ -77,4 +77,6 @@ impl std::error::Error for SyntaxError {}
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

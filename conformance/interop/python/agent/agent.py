@@ -111,7 +111,12 @@ class Agent:
         agent = {"state": state, "workflow": workflow, "lastInstallResult": result}
         if installed is not None:
             agent["installedUpdateId"] = installed
-        self._component(agent=agent)
+        patch = {"deviceUpdate": {"__t": "c", "agent": agent}}
+        if state != IN_PROGRESS:
+            # An end must not be lost, whatever happens to this process or to the line.
+            self.state["untold"] = patch
+            self._save()
+        self.report(patch)
 
     def _acknowledge(self, service, version, code):
         kept = {"workflow": service.get("workflow")} if isinstance(service, dict) else {}

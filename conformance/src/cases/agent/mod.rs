@@ -4,7 +4,6 @@ pub mod acknowledge;
 pub mod cancel;
 pub mod deployment;
 pub mod failure;
-pub mod firmware;
 pub mod hostile;
 pub mod manifest;
 pub mod network;

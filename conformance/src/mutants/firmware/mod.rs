@@ -6,14 +6,11 @@ mod direct_method_2018;
 mod lay;
 mod twin_job;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use twinspec_model::firmware as model;
 
-use super::{Kill, sees};
 use crate::agent_profile::AgentProfile;
 use crate::bench::Leftovers;
 use crate::bench::agent::MakeDevice;
@@ -22,12 +19,6 @@ use crate::case::{self, Case, Group};
 use crate::run::{self, Selected};
 use crate::target::Target;
 use crate::verdict::Verdict;
-
-/// How much shorter budgets are than for a device that is expected to be right.
-const PATIENCE: f64 = 0.2;
-
-/// Cases that run at once against one mutant.
-const JOBS: usize = 8;
 
 /// A device as the model has it.
 pub type Device = Box<dyn model::Device>;
@@ -117,27 +108,6 @@ pub fn all() -> impl Iterator<Item = &'static DeviceMutant> {
     [twin_job::MUTANTS, direct_method::MUTANTS, direct_method_2018::MUTANTS].into_iter().flatten()
 }
 
-/// Runs the cases that could see `mutant` against it.
-///
-/// # Errors
-/// When the hub cannot be started.
-pub async fn try_out(mutant: &DeviceMutant) -> io::Result<Kill> {
-    let began = Instant::now();
-    let mut target = mutant.kind.target(mutant.lay).await?;
-    target.patience = PATIENCE;
-    let names = |case: &Case| case.requirements.iter().any(|id| mutant.requirements.contains(id));
-    let cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| mutant.kind.is_judged_by(group, case) && names(case))
-        .collect();
-    let outcomes =
-        run::run(&Arc::new(target), &cases, JOBS, &Leftovers::default(), |_, _| {}).await;
-    let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant.requirements, outcome));
-    let killed_by: BTreeSet<&'static str> = killers.map(|((_, case), _)| case.id).collect();
-    let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let killed_by = killed_by.into_iter().collect();
-    Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, time_ms })
-}
-
 /// Runs all cases of the patterns of `mutants` against devices without a defect, as fast as they run
 /// against mutants, and returns those that find something: there must be none.
 ///
@@ -147,11 +117,12 @@ pub async fn canary(mutants: &[&DeviceMutant]) -> io::Result<Vec<&'static str>> 
     let mut alarms = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| mutants.iter().any(|m| m.kind == *kind)) {
         let mut target = kind.target(|device| device).await?;
-        target.patience = PATIENCE;
+        target.patience = super::AGENT_PATIENCE;
         let cases: Vec<Selected> =
             case::all().filter(|(group, case)| kind.is_judged_by(group, case)).collect();
         let leftovers = Leftovers::default();
-        let outcomes = run::run(&Arc::new(target), &cases, JOBS, &leftovers, |_, _| {}).await;
+        let outcomes =
+            run::run(&Arc::new(target), &cases, super::AGENT_JOBS, &leftovers, |_, _| {}).await;
         let is_fine = |verdict| matches!(verdict, Verdict::Pass | Verdict::Unsupported);
         let finds = outcomes.into_iter().filter(|(_, outcome)| !is_fine(outcome.verdict));
         alarms.extend(finds.map(|((_, case), _)| case.id));

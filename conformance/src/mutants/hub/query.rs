@@ -223,6 +223,26 @@ const COLLECTION: &[Mutant] = &[
             })
         },
     },
+    misread!("query-jobs-type-ignored", "The type of a job is not looked at", "QRY-064", " AND devices.jobs.jobType = 'scheduleDeviceMethod'" => ""),
+    misread!("query-jobs-device-ignored", "The device of a row of a job is not looked at", "QRY-064", " AND devices.jobs.deviceId =" => " AND devices.jobs.jobType !="),
+    misread!("query-other-than-jobs", "Queries take NOT for true where jobs do not", "QRY-073", "(NOT IS_DEFINED(tags.bay))" => "(true)"),
+    Mutant {
+        id: "query-jobs-condition-loose",
+        title: "Jobs read OR as true where queries do not",
+        requirements: &["QRY-073"],
+        overlay: || {
+            on_request(|request| {
+                if request.method() == Method::PUT && request.uri().path().starts_with("/jobs/v2/")
+                {
+                    edit_json(request.body_mut(), |body| {
+                        if let Some(Value::String(text)) = body.get_mut("queryCondition") {
+                            *text = text.replace("OR tags.kind IN ['valve']", "OR true");
+                        }
+                    });
+                }
+            })
+        },
+    },
     misread!("query-first-device-only", "SELECT * shows one device", "QRY-030", "SELECT * FROM devices" => "SELECT TOP 1 * FROM devices"),
     misread!("query-modules-among-devices", "devices means modules", "QRY-030", "SELECT * FROM devices" => "SELECT * FROM devices.modules"),
     misread!("query-old-tags", "Conditions look at tags as they first were", "QRY-017", "tags.stage = 'after'" => "tags.stage = 'before'"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Connection, Registered, method_job};
+use crate::bench::{Bench, Connection, Registered, is_over, method_job};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
@@ -144,7 +144,7 @@ async fn job(bench: &mut Bench) -> Checked {
     let request = connection.method_request("FW-C14").await?;
     let text = "Invalid URL format.  Must use https:// protocol.";
     connection.respond(&request, 400, &json!(text).to_string()).await?;
-    bench.follow_job("FW-C14", &id).await?;
+    bench.watch_job(&id, is_over).await?;
     let rows = bench.job_rows(&id).await?;
     let row = rows.first().cloned().unwrap_or_default();
     let seen = |pointer| row.pointer(pointer).cloned().unwrap_or_default();

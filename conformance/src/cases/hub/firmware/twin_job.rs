@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, IfMatch, Registered, VISIBLE, twin_job};
+use crate::bench::{Bench, IfMatch, Registered, VISIBLE, is_over, twin_job};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -77,7 +77,7 @@ async fn job(bench: &mut Bench) -> Checked {
     let other = bench.device().await?;
     let condition = format!("tags.devicetype = '{kind}'");
     let id = bench.start_job(&twin_job(&condition, &update())).await?;
-    let history = bench.follow_job("FW-B01", &id).await?;
+    let history = bench.watch_job(&id, is_over).await?;
     bench.equal("FW-B01", "the status of the job", "completed", history.status());
     for device in [&first, &second] {
         let twin = bench.read_twin(&device.identity).await?;
@@ -99,7 +99,7 @@ async fn notification(bench: &mut Bench) -> Checked {
     let mut connection = bench.connect_and_listen(&device).await?;
     let condition = format!("tags.devicetype = '{kind}'");
     let id = bench.start_job(&twin_job(&condition, &update())).await?;
-    bench.follow_job("FW-B01", &id).await?;
+    bench.watch_job(&id, is_over).await?;
     let told = connection.notification_by("FW-B02").await?;
     let seen = told.body.get("firmware").cloned().unwrap_or_default();
     bench.equal_json("FW-B02", "firmware in the notification", &firmware(), &seen);
@@ -111,7 +111,7 @@ async fn silent_device(bench: &mut Bench) -> Checked {
     let device = device_of(bench, &kind).await?;
     let condition = format!("tags.devicetype = '{kind}'");
     let id = bench.start_job(&twin_job(&condition, &update())).await?;
-    let history = bench.follow_job("FW-B03", &id).await?;
+    let history = bench.watch_job(&id, is_over).await?;
     let twin = bench.read_twin(&device.identity).await?;
     let reported = twin.pointer("/properties/reported/firmware").cloned().unwrap_or_default();
     bench.equal_json("FW-B03", "reported firmware", &Value::Null, &reported);

@@ -1,7 +1,8 @@
 //! Queries: pages, refusals and the language.
 
 mod finer;
-mod fleet;
+pub(in crate::cases::hub) mod fleet;
+mod jobs;
 mod language;
 mod open_points;
 mod pages;
@@ -13,4 +14,4 @@ use crate::case::Case;
 
 /// All cases of the subject.
 pub const CASES: &[&[Case]] =
-    &[pages::CASES, wide::CASES, language::CASES, finer::CASES, open_points::CASES];
+    &[pages::CASES, wide::CASES, jobs::CASES, language::CASES, finer::CASES, open_points::CASES];
