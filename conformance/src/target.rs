@@ -18,8 +18,10 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
+use crate::agent_profile::AgentProfile;
+use crate::bench::agent::{Stage, Subject};
 use crate::case::Need;
-use crate::pace::Pace;
+use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
 use crate::profile::Profile;
 
@@ -48,6 +50,8 @@ pub struct Target {
     pub keep_secrets: bool,
     /// Whether nobody else uses the hub meanwhile.
     pub dedicated: bool,
+    /// Whether cases may wait in real time where the hub's clock cannot be moved.
+    pub takes_time: bool,
     /// The hub's clock, as far as it was moved through the control interface.
     pub clock: Clock,
     /// The control interface.
@@ -57,11 +61,13 @@ pub struct Target {
     /// Devices made beforehand; empty where the hub has a registry.
     pub pool: Pool,
     /// How fast requests may follow each other.
-    pub pace: Pace,
+    pub pace: Arc<Pace>,
     /// How many cases may have jobs at a time.
     pub job_turns: Arc<Semaphore>,
     /// Start of every identity's name.
     pub prefix: String,
+    /// The agent that is judged in place of the hub.
+    pub(crate) agent: Option<Arc<Subject>>,
     names: AtomicU64,
     embedded: Option<Embedded>,
 }
@@ -120,6 +126,35 @@ impl Target {
         Self::embedded_with(overlay, HubConfig::new("localhost", seed()), profile).await
     }
 
+    /// An agent: the hub that it talks to is the reference hub, started in this process.
+    ///
+    /// # Errors
+    /// When the machine does not provide ports, keys or a folder for scratch files.
+    pub async fn agent(profile: AgentProfile) -> io::Result<Self> {
+        let stage = Stage::default();
+        let name = profile.name.clone();
+        let mut listen = Listen::default();
+        if let Some(meet) = &profile.meet {
+            let problem = |error| io::Error::other(format!("meet.mqtts {:?}: {error}", meet.mqtts));
+            listen.mqtts = Some(meet.mqtts.parse().map_err(problem)?);
+        }
+        let claims = profile.profile();
+        let config = HubConfig::new("localhost", seed());
+        let laid = (stage.overlay(), as_faithful as MakeOverlay);
+        let target = Self::embedded_on(laid, config, claims, listen).await?;
+        let subject = Subject::new(profile, stage).await?;
+        if let Some(embedded) = &target.embedded {
+            subject.trust(embedded.hub.ca_pem())?;
+        }
+        Ok(Self { name, agent: Some(Arc::new(subject)), ..target })
+    }
+
+    /// The reference hub in this process.
+    #[must_use]
+    pub fn hub(&self) -> Option<&ReferenceHub> {
+        self.embedded.as_ref().map(|embedded| &embedded.hub)
+    }
+
     /// A private embedded hub for a case with `needs`; `None` when the shared target will do.
     ///
     /// # Errors
@@ -162,23 +197,30 @@ impl Target {
             let why = "needs the control interface; see --control";
             self.control.is_none().then(|| why.to_owned())
         };
+        if let Need::Claim(claim) = need {
+            return self.agent.as_ref().and_then(|agent| agent.lacks(claim));
+        }
         if self.is_embedded() {
             return None;
         }
         match need {
+            Need::Claim(_) => None,
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
             Need::OneJob => Some("needs a hub that runs one job at a time".to_owned()),
             Need::Control => control(),
-            Need::Clock => control().or_else(dedicated),
+            Need::Clock if self.control.is_some() => dedicated(),
+            Need::Clock => (!self.takes_time)
+                .then(|| "waits in real time, and --no-slow leaves that out".to_owned()),
             Need::Alone => dedicated(),
             Need::Policies => self
                 .profile
                 .policies
                 .is_empty()
                 .then(|| "needs keys of all policies; see [policies] of the profile".to_owned()),
-            Need::DeviceAuthority => {
-                Some("needs a device authority that only the embedded hub knows".to_owned())
-            }
+            Need::DeviceAuthority => self.device_authority.is_none().then(|| {
+                "needs an authority for device certificates; see [device_authority] of the profile"
+                    .to_owned()
+            }),
             Need::Tls => {
                 (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
             }
@@ -188,7 +230,22 @@ impl Target {
     /// Whether cases with `needs` must run while no other case does.
     #[must_use]
     pub fn runs_alone(&self, needs: &[Need]) -> bool {
-        !self.is_embedded() && needs.iter().any(|need| need.is_private())
+        let concerns_all = |need: &Need| match need {
+            // Without a control interface nobody moves the clock.
+            Need::Clock => self.control.is_some(),
+            need => need.is_private(),
+        };
+        // An agent that connects by itself is one device, which one case has at a time.
+        let is_one_device = self.agent.as_ref().is_some_and(|agent| agent.profile.meet.is_some());
+        is_one_device || (!self.is_embedded() && needs.iter().any(concerns_all))
+    }
+
+    /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
+    #[must_use]
+    pub fn is_slow(&self, needs: &[Need]) -> bool {
+        needs.contains(&Need::Clock)
+            && self.control.is_none()
+            && needs.iter().all(|need| self.lacks(*need).is_none())
     }
 
     /// The base64 key of the policy `name`.
@@ -205,18 +262,28 @@ impl Target {
         config: HubConfig,
         profile: Profile,
     ) -> io::Result<Self> {
+        Self::embedded_on((overlay(), overlay), config, profile, Listen::default()).await
+    }
+
+    /// An embedded hub under the first overlay; private ones for its cases are under the second.
+    async fn embedded_on(
+        (laid, overlay): (Box<dyn Overlay>, MakeOverlay),
+        config: HubConfig,
+        profile: Profile,
+        listen: Listen,
+    ) -> io::Result<Self> {
         let free = Some("127.0.0.1:0".parse().map_err(io::Error::other)?);
         let device_authority = DeviceAuthority::new()?;
         let listen = Listen {
-            mqtts: free,
+            mqtts: listen.mqtts.or(free),
             https: free,
             control: free,
             device_authorities: Some(device_authority.pem().to_owned()),
-            ..Listen::default()
+            ..listen
         };
         let config = HubConfig { events: true, ..config };
         let clock = Clock::default();
-        let hub = ReferenceHub::start_under(overlay(), config, &listen, clock).await?;
+        let hub = ReferenceHub::start_under(laid, config, &listen, clock).await?;
         let trust = Trust::authorities(hub.ca_pem().as_bytes())?;
         let endpoint = |scheme, address: Option<std::net::SocketAddr>| Endpoint {
             scheme,
@@ -250,6 +317,9 @@ impl Target {
         profile: Profile,
     ) -> Self {
         let operator = Operator::new(http.clone(), &trust);
+        // The profile was checked when it was read.
+        let device_authority =
+            profile.device_authority.as_ref().and_then(|files| files.read().ok());
         let prefix = format!("twinspec-{:010x}", fastrand::u64(..1 << 40));
         Self {
             name,
@@ -260,16 +330,18 @@ impl Target {
             operator,
             // The profile was checked when it was read.
             pool: Pool::new(&profile.devices).unwrap_or_default(),
-            pace: Pace::new(profile.requests_per_second),
+            pace: Arc::new(Pace::new(profile.requests_per_second)),
             job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
             profile,
             patience: 1.0,
             keep_secrets: false,
             dedicated: false,
+            takes_time: true,
             clock: Clock::default(),
             control: None,
-            device_authority: None,
+            device_authority,
             prefix,
+            agent: None,
             names: AtomicU64::new(0),
             embedded: None,
         }
@@ -279,6 +351,12 @@ impl Target {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// How requests to this target wait for each other.
+    #[must_use]
+    pub fn courtesy(&self) -> Courtesy {
+        Courtesy::new(Arc::clone(&self.pace), !self.is_embedded())
     }
 
     /// `budget` as this target's patience stretches it.
@@ -313,6 +391,10 @@ impl Target {
 #[must_use]
 pub fn in_an_hour(clock: &Clock) -> Time {
     clock.now().after(Duration::from_secs(3600))
+}
+
+fn as_faithful() -> Box<dyn Overlay> {
+    Box::new(Faithful)
 }
 
 fn seed() -> [u8; 32] {

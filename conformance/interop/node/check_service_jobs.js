@@ -170,8 +170,8 @@ check("An id is used once; unknown ids give 404; bad ids ArgumentError", async f
   const again = await refused("DeviceAlreadyExistsError", 409, schedule(jobId));
   assert.equal(codeOf(again), "JobAlreadyExists");
   device.equal("job", await read(jobs, jobId), before);
-  for (const call of [jobs.getJob(newId("none")), jobs.cancelJob(newId("none"))]) {
-    assert.equal(codeOf(await refused("Error", 404, call)), "JobNotFound");
+  for (const call of ["getJob", "cancelJob"]) {
+    assert.equal(codeOf(await refused("Error", 404, jobs[call](newId("none")))), "JobNotFound");
   }
   await schedule(`${"j".repeat(60)}-064`);
   for (const bad of ["j".repeat(65), "a b"]) await refused("ArgumentError", 400, schedule(bad));

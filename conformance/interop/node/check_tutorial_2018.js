@@ -7,10 +7,16 @@ import assert from "node:assert/strict";
 import { promisify } from "node:util";
 
 import * as device from "./device.js";
-import { check, run } from "./runner.js";
+import { atEnd, check, run } from "./runner.js";
 import { wireOf } from "./sdk.js";
 import { body, newId, registryOf } from "./service.js";
-import { firmwareOf, scheduleUpdate, watchUpdate } from "./tutorial-2018/back_end.js";
+import {
+  configureUpdate,
+  firmwareOf,
+  scheduleUpdate,
+  watchConfiguration,
+  watchUpdate,
+} from "./tutorial-2018/back_end.js";
 import { startDevice } from "./tutorial-2018/device.js";
 import { OF_2018, TODAY } from "./tutorial-2018/sdk.js";
 
@@ -126,6 +132,29 @@ check(
     assert.equal(patchesOf(chillers[0].id).length, 12);
     const { currentFwVersion } = (await firmwareOf(registry, type)).get(chillers[0].id);
     assert.equal(currentFwVersion, FIRMWARE.fwVersion);
+  },
+);
+
+check(
+  "The later form, a configuration, updates chillers of now and later, and counts their states",
+  async function laterForm(hub) {
+    const { registry, type, chillers } = await withChillers(hub, 2);
+    const id = await configureUpdate(registry, type, FIRMWARE);
+    atEnd(() => registry.removeConfiguration(id));
+    const current = (number) => (counts) => counts.current === number;
+    await watchUpdate(registry, type, isUpdated);
+    await watchConfiguration(registry, id, current(2));
+    const [late] = await connected(hub, type, 1, TODAY);
+    await watchUpdate(registry, type, isUpdated);
+    const counts = await watchConfiguration(registry, id, current(3));
+    const none = { applying: 0, rebooting: 0, error: 0, rolledback: 0 };
+    device.equal("counts", counts, { current: 3, ...none });
+    for (const each of [...chillers, late]) {
+      assert.equal(stateOf(patchesOf(each.id).at(-1)), STATES.at(-1));
+    }
+    await registry.removeConfiguration(id);
+    const isGone = async () => !("firmware" in (await twinOf(hub, late.id)).properties.desired);
+    await device.eventually("its settings are gone", isGone);
   },
 );
 

@@ -3,6 +3,7 @@
 //! Every step that relies on a requirement names it: when the step breaks, the finding says which
 //! sentence was broken, even where the case is about another one.
 
+pub mod agent;
 mod connection;
 mod control;
 mod device;
@@ -10,9 +11,10 @@ mod job;
 mod method;
 mod service;
 mod transport;
+mod words;
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,14 +28,16 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
-pub use job::{JobHistory, job_path, method_job, status, twin_job};
+pub use job::{JobHistory, is_over, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{
     configuration_path, identity_path, request as service_request, twin_path,
 };
+pub use words::words;
 
 use crate::ambiguity;
+use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop};
 
@@ -46,6 +50,8 @@ pub const VISIBLE: Duration = Duration::from_secs(10);
 pub const ROLLOUT: Duration = Duration::from_secs(60);
 /// How long a peer may take to show that it is alive.
 pub const ALIVE: Duration = Duration::from_secs(5);
+/// How long one case may wait in real time where the hub's clock cannot be moved.
+pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -63,6 +69,16 @@ impl Leftover {
         match self {
             Self::Configuration(id) => service::configuration_path(id),
             Self::Device(device) => service::identity_path(&Identity::device(device)),
+        }
+    }
+}
+
+impl fmt::Display for Leftover {
+    /// The name of a device, or the path of what is none.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(_) => formatter.write_str(&self.path()),
+            Self::Device(device) => formatter.write_str(device),
         }
     }
 }
@@ -91,6 +107,9 @@ impl Leftovers {
 pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
+    pub(crate) courtesy: Courtesy,
+    /// How long the case has waited in real time for protocol times to pass.
+    waited: Duration,
     leftovers: Leftovers,
     mine: Vec<Leftover>,
     borrowed: Vec<Registered>,
@@ -116,9 +135,12 @@ impl Bench {
     #[must_use]
     pub fn new(target: Arc<Target>, leftovers: Leftovers) -> Self {
         let recorder = Recorder::new(target.keep_secrets);
+        let courtesy = target.courtesy();
         Self {
             target,
             recorder,
+            courtesy,
+            waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
@@ -139,6 +161,17 @@ impl Bench {
         }
         let device = self.new_name();
         self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// Registers the one device of an agent that connects by itself, with an empty twin.
+    pub(crate) async fn meet_device(&mut self, device: &str, key: &str) -> Checked<Registered> {
+        // It stays registered from case to case only if the last one could not remove it.
+        self.claim(device);
+        let authentication = json!({
+            "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key },
+        });
+        let body = json!({ "deviceId": device, "authentication": authentication });
+        self.register(Identity::device(device), body).await
     }
 
     /// A device id never handed out before; whatever is registered under it is removed after the
@@ -264,7 +297,7 @@ impl Bench {
         seen: T,
     ) -> bool {
         let holds = seen == allowed;
-        let text = |value: T| format!("{what} {}", shorten(&format!("{value:?}")));
+        let text = |value: T| format!("{what} {}", shorten(&words(&value)));
         self.demand(requirement, holds, text(allowed), text(seen))
     }
 
@@ -347,7 +380,7 @@ impl Bench {
 pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
     let path = leftover.path();
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
+    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
     answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
 }
 

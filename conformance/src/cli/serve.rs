@@ -15,7 +15,7 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-use super::{Done, Format, Trouble, print_json, runtime};
+use super::{Done, Format, Trouble, print_json, runtime, say};
 
 /// The policy whose connection string is printed.
 const POLICY: &str = "iothubowner";
@@ -24,7 +24,7 @@ const POLICY: &str = "iothubowner";
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The hub's name in connection strings and in its certificate
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    #[arg(long, value_name = "NAME", default_value = "localhost", value_parser = host_name)]
     hostname: String,
     /// MQTT over plain TCP, for example 127.0.0.1:1883; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
@@ -172,19 +172,15 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
     let ca_file = options.ca_file.clone().unwrap_or_else(|| default.clone());
+    let _removed_at_the_end = Temporary(options.ca_file.is_none().then_some(default));
     std::fs::write(&ca_file, hub.ca_pem())
         .map_err(|error| Trouble::environment(format!("{}: {error}", ca_file.display())))?;
     let announcement = announce(options, &hub, ca_file, identities).await?;
     match options.format {
         Format::Json => print_json(&announcement).map(drop)?,
-        Format::Text => print_text(&announcement),
+        Format::Text => say(&text(&announcement))?,
     }
-    let stopped = super::until_stopped().await;
-    if options.ca_file.is_none() {
-        // It may have been removed by hand meanwhile.
-        let _gone_either_way = std::fs::remove_file(default);
-    }
-    stopped.map(|()| 0)
+    super::until_stopped().await.map(|()| 0)
 }
 
 fn listen(options: &Options) -> Result<Listen, Trouble> {
@@ -264,23 +260,48 @@ async fn announce(
     })
 }
 
-fn print_text(announcement: &Announcement) {
+fn text(announcement: &Announcement) -> String {
     let Announcement { hostname, endpoints, ca_file, .. } = announcement;
-    anstream::println!("reference hub {hostname}");
+    let mut lines = vec![format!("reference hub {hostname}")];
     let Endpoints { mqtt, mqtts, http, https, control } = endpoints;
-    for endpoint in [mqtt, mqtts, http, https].into_iter().flatten() {
-        anstream::println!("  {endpoint}");
-    }
+    lines.extend([mqtt, mqtts, http, https].into_iter().flatten().map(|url| format!("  {url}")));
     if let Some(control) = control {
-        anstream::println!("control interface\n  {control}");
+        lines.push(format!("control interface\n  {control}"));
     }
-    anstream::println!("certificate authority\n  {}", ca_file.display());
-    anstream::println!("service connection string\n  {}", announcement.service_connection_string);
+    lines.push(format!("certificate authority\n  {}", ca_file.display()));
+    let string = &announcement.service_connection_string;
+    lines.push(format!("service connection string\n  {string}"));
     if !announcement.devices.is_empty() {
-        anstream::println!("device connection strings");
+        lines.push("device connection strings".to_owned());
     }
-    for device in &announcement.devices {
-        anstream::println!("  {}", device.connection_string);
+    let strings = announcement.devices.iter().map(|device| &device.connection_string);
+    lines.extend(strings.map(|string| format!("  {string}")));
+    lines.push("serving until Ctrl-C or SIGTERM".to_owned());
+    lines.join("\n")
+}
+
+/// A file that goes with the hub.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // It may have been removed by hand meanwhile.
+            let _gone_either_way = std::fs::remove_file(path);
+        }
     }
-    anstream::println!("serving until Ctrl-C or SIGTERM");
+}
+
+/// Reads `--hostname`: letters, digits and hyphens in labels between dots.
+fn host_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if text.len() <= 253 && text.split('.').all(is_label) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a DNS name, such as hub.example: labels of up to 63 letters, digits and inner \
+         hyphens between dots, 253 characters in all"
+        .to_owned())
 }

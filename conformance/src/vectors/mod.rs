@@ -4,12 +4,18 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod agent_phase;
+mod configuration_target;
 mod device_job;
 pub mod foreign;
+mod import_manifest;
 mod job_transition;
+mod manifest_signature;
 mod method;
 mod query_eval;
 mod query_parse;
+mod result_code;
+mod root_key_package;
 mod sas_token;
 mod topic;
 mod twin_inputs;
@@ -19,6 +25,8 @@ mod twin_patch;
 mod twin_replace;
 mod twin_stage;
 mod twin_validation;
+mod update_manifest;
+mod update_stage;
 
 use std::fmt::Write;
 use std::io;
@@ -48,7 +56,23 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "agent-phase", answer: agent_phase::answer, inputs: agent_phase::inputs },
+    Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family {
+        name: "import-manifest",
+        answer: import_manifest::answer,
+        inputs: import_manifest::inputs,
+    },
+    Family {
+        name: "manifest-signature",
+        answer: manifest_signature::answer,
+        inputs: manifest_signature::inputs,
+    },
     Family {
         name: "job-transition",
         answer: job_transition::answer,
@@ -57,6 +81,12 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
+    Family { name: "result-code", answer: result_code::answer, inputs: result_code::inputs },
+    Family {
+        name: "root-key-package",
+        answer: root_key_package::answer,
+        inputs: root_key_package::inputs,
+    },
     Family { name: "sas-token", answer: sas_token::answer, inputs: sas_token::inputs },
     Family { name: "topic", answer: topic::answer, inputs: topic::inputs },
     Family { name: "twin-metadata", answer: twin_metadata::answer, inputs: twin_metadata::inputs },
@@ -71,6 +101,21 @@ pub const FAMILIES: &[Family] = &[
         name: "twin-validation",
         answer: twin_validation::answer,
         inputs: twin_validation::inputs,
+    },
+    Family {
+        name: "update-file",
+        answer: update_manifest::file::answer,
+        inputs: update_manifest::file::inputs,
+    },
+    Family {
+        name: "update-manifest",
+        answer: update_manifest::answer,
+        inputs: update_manifest::inputs,
+    },
+    Family {
+        name: "update-version",
+        answer: update_manifest::version::answer,
+        inputs: update_manifest::version::inputs,
     },
 ];
 

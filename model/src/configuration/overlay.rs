@@ -54,11 +54,8 @@ pub fn resolve<'a>(layers: &[(&'a str, &'a Settings)]) -> Resolved {
     let mut resolved = Resolved::default();
     let mut claimed: BTreeSet<&[String]> = BTreeSet::new();
     for (id, settings) in layers {
-        let covered = |path: &[String]| {
-            (1..=path.len()).any(|length| path.get(..length).is_some_and(|p| claimed.contains(p)))
-        };
-        let is_applied = settings.paths().any(|(path, _)| !covered(path));
-        let status = if is_applied { Status::Applied } else { Status::Targeted };
+        let holds = settings.paths().any(|(path, value)| holds(path.to_vec(), value, &claimed));
+        let status = if holds { Status::Applied } else { Status::Targeted };
         resolved.statuses.insert((*id).to_owned(), status);
         claimed.extend(settings.paths().map(|(path, _)| path));
     }
@@ -66,6 +63,22 @@ pub fn resolve<'a>(layers: &[(&'a str, &'a Settings)]) -> Resolved {
         settings.paths().for_each(|(path, value)| set(&mut resolved.settings, path, value));
     }
     resolved
+}
+
+/// Whether anything of `value` at `path` is left by settings at `claimed` paths.
+fn holds(path: Vec<String>, value: &Value, claimed: &BTreeSet<&[String]>) -> bool {
+    let covers = |length| path.get(..length).is_some_and(|above| claimed.contains(above));
+    if (1..=path.len()).any(covers) {
+        return false;
+    }
+    match value {
+        Value::Object(members) if !members.is_empty() => members.iter().any(|(name, value)| {
+            let below = path.iter().chain([name]).cloned().collect();
+            holds(below, value, claimed)
+        }),
+        // A leaf that others put an object around is gone.
+        _ => claimed.range(path.as_slice()..).next().is_none_or(|next| !next.starts_with(&path)),
+    }
 }
 
 /// Puts `value` at `path`, in the place of whatever was there.

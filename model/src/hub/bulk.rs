@@ -35,6 +35,11 @@ impl Hub {
                 items.len()
             )));
         }
+        if let Some(position) = items.iter().position(|item| !item.is_object()) {
+            return Err(Refusal::invalid(format!(
+                "Item {position} of the bulk operation is no JSON object"
+            )));
+        }
         let mut seen = BTreeSet::new();
         let mut errors = Vec::new();
         for item in &items {

@@ -175,7 +175,7 @@ impl Hub {
         match input {
             Input::Opened(id, certificate) => self.opened(now, id, certificate),
             Input::Packet(id, packet) => self.packet(now, id, packet, &mut outputs),
-            Input::Malformed(id, _) => self.close(now, id, &mut outputs),
+            Input::Malformed(id, malformed) => self.malformed(now, id, &malformed, &mut outputs),
             Input::Closed(id) => self.forget(now, id, &mut outputs),
             Input::Request(id, request) => {
                 if let Some(response) = self.request(now, id, &request, &mut outputs) {

@@ -123,7 +123,9 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let uri = request.uri();
         match call.as_ref().ok().and_then(by_device) {
-            Some(identity) => self.authorize_device(now, identity, request.headers())?,
+            Some(identity) => {
+                self.authorize_device(now, identity, uri.path(), request.headers())?
+            }
             None => self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?,
         }
         let parameters = Parameters::read(uri);

@@ -2,7 +2,8 @@
  * The back end of the firmware tutorial of 2018: one job changes the twins of all devices with a
  * tag, and a query tells how far they are (firmware-patterns.md, part b; jobs.md § 3.1).
  *
- * That the job is completed means only that the twins are written.
+ * That the job is completed means only that the twins are written. The tutorial's later form uses a
+ * configuration instead.
  * The SDK is called with callbacks, which it takes in its versions of 2018 and of today.
  */
 
@@ -31,6 +32,42 @@ export async function scheduleUpdate(jobs, deviceType, firmware) {
   return poll(`job ${id} to end`, async () => {
     const job = await call(jobs, "getJob", id);
     return JOB_ENDS.includes(job.status) ? job : undefined;
+  });
+}
+
+/**
+ * The later form of the tutorial: no job, but a configuration that holds for every device of this
+ * type, also for those that come later, and counts their states itself. Gives its id.
+ */
+export async function configureUpdate(registry, deviceType, firmware) {
+  const id = randomUUID();
+  const applied = `SELECT deviceId FROM devices WHERE configurations.[[${id}]].status = 'Applied'`;
+  const inState = (states) => {
+    const each = states.map((state) => `properties.reported.firmware.fwUpdateStatus = '${state}'`);
+    return `${applied} AND (${each.join(" OR ")})`;
+  };
+  const queries = {
+    current: inState(["current"]),
+    applying: inState(["downloading", "verifying", "applying"]),
+    rebooting: inState(["rebooting"]),
+    error: inState(["error"]),
+    rolledback: inState(["rolledback"]),
+  };
+  await call(registry, "addConfiguration", {
+    id,
+    content: { deviceContent: { "properties.desired.firmware": firmware } },
+    targetCondition: condition(deviceType),
+    priority: 20,
+    metrics: { queries },
+  });
+  return id;
+}
+
+/** How many devices a configuration has in each state, as soon as they are as wanted. */
+export function watchConfiguration(registry, id, areAsWanted) {
+  return poll(`the metrics of configuration ${id}`, async () => {
+    const { metrics } = await call(registry, "getConfiguration", id);
+    return areAsWanted(metrics.results ?? {}) ? metrics.results : undefined;
   });
 }
 

@@ -67,7 +67,10 @@ class Device {
 
   async begin() {
     await this.#report(INITIAL);
-    this.#twin.on("properties.desired.firmware", (wanted) => this.#follow({ ...wanted }));
+    this.#twin.on("properties.desired.firmware", (wanted) => {
+      // A null tells that nothing is wanted any more; what is installed stays.
+      if (wanted !== null) this.#follow({ ...wanted });
+    });
   }
 
   async #follow(wanted) {

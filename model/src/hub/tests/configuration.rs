@@ -90,6 +90,19 @@ fn a_twin_takes_the_content_when_it_enters_and_loses_it_when_it_leaves() {
 }
 
 #[test]
+fn listeners_are_told_of_twins_that_configurations_change() {
+    let mut bench = Bench::new();
+    bench.hub = Hub::new(HubConfig { events: true, ..HubConfig::new(HOST, [7; 32]) });
+    bench.device("d");
+    bench.configure("c", 1, "*", &setting(".a", &json!(1)));
+    let outputs = bench.settle();
+    let [Output::Event(event)] = outputs.as_slice() else { panic!("{outputs:?}") };
+    let event = event.to_json();
+    assert_eq!(event["properties"]["opType"], "updateTwin");
+    assert_eq!(event["body"]["json"]["properties"]["desired"]["a"], 1);
+}
+
+#[test]
 fn calls_answer_with_the_documented_codes() {
     let mut bench = Bench::new();
     let body = json!({ "content": { "deviceContent": setting(".a", &json!(1)) } });

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::fleet::{
     CONTINUATION, Fleet, ITEM_TYPE, MAX_ITEM_COUNT, PATH, ask, devices, is_done, settled,
 };
-use crate::bench::{Bench, IfMatch};
+use crate::bench::{Bench, IfMatch, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -126,7 +126,7 @@ fn item_type(bench: &mut Bench, requirement: &'static str, allowed: &str, seen: 
         ("QRY-007", Some(seen)) => seen == allowed || !seen.eq_ignore_ascii_case(allowed),
         (_, seen) => seen.is_some_and(|seen| seen.eq_ignore_ascii_case(allowed)),
     };
-    bench.demand(requirement, holds, format!("{ITEM_TYPE}: {allowed}"), format!("{seen:?}"));
+    bench.demand(requirement, holds, format!("{ITEM_TYPE}: {allowed}"), words(&seen));
 }
 
 async fn empty(bench: &mut Bench) -> Checked {
@@ -182,7 +182,12 @@ async fn one_size(bench: &mut Bench, fleet: &Fleet, query: &str, size: usize) ->
     bench.equal("QRY-009", "rows of all pages", all, seen);
     let is_over = token.is_none() && sizes.last().is_some_and(|rows| *rows > 0);
     let allowed = "no token on the page that shows the last row";
-    bench.demand("QRY-010", is_over, allowed, format!("pages of {sizes:?}, then {token:?}"));
+    bench.demand(
+        "QRY-010",
+        is_over,
+        allowed,
+        format!("pages of {}, then {}", words(&sizes), words(&token)),
+    );
     Ok(())
 }
 
