@@ -64,6 +64,9 @@ pub struct AgentBench<'a> {
     who: Registered,
     watch: Arc<Watch>,
     process: Option<Process>,
+    /// What the back end asked of a device of an older firmware-update pattern, and how much was
+    /// seen of it before.
+    asked: Vec<(usize, firmware::deviation::Moment)>,
     /// A device inside this process, in the place of one.
     task: Option<JoinHandle<()>>,
     folder: PathBuf,
@@ -130,6 +133,7 @@ impl<'a> AgentBench<'a> {
             watch,
             process: None,
             task: None,
+            asked: Vec::new(),
             folder,
             cursor: 0,
             numbers: 0,

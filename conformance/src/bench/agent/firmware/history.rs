@@ -98,7 +98,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 /// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

@@ -16,6 +16,8 @@ pub use history::{History, State, is_blank_separated, is_utc, root};
 pub use rules::{Flaw, flaws};
 pub use words::{Pattern, Words};
 
+use deviation::{Moment, recognise};
+
 use super::stage::{Treatment, What};
 use super::{AgentBench, STEP};
 use crate::agent_profile::Images;
@@ -150,6 +152,7 @@ impl AgentBench<'_> {
         let identity = self.identity().clone();
         let body = json!({ "properties": { "desired": desired } });
         self.patch_twin(&identity, &body).await?;
+        self.asked.push((from, Moment::Wanted(firmware.clone())));
         Ok(from)
     }
 
@@ -180,8 +183,13 @@ impl AgentBench<'_> {
         let members = answer.json();
         match members.get("status").and_then(Value::as_i64) {
             Some(status) if answer.status.as_u16() == 200 => {
-                let payload = members.get("payload").cloned().unwrap_or_default();
-                Ok(Answered { status, payload, from })
+                let said = members.get("payload").cloned().unwrap_or_default();
+                if name == "firmwareUpdate" {
+                    let (called, answered) =
+                        (Moment::Called(payload.clone()), Moment::Answered(status));
+                    self.asked.extend([(from, called), (from, answered)]);
+                }
+                Ok(Answered { status, payload: said, from })
             }
             _ => Err(Stop::Broken {
                 requirement,
@@ -272,7 +280,41 @@ impl AgentBench<'_> {
                 self.demand(flaw.requirement, false, flaw.allowed, flaw.seen);
             }
         }
+        let is_gone = self.has_ended();
         self.kill().await;
+        self.name_deviations(is_gone, result)
+    }
+
+    /// Says of what was found where it is known from the published samples.
+    fn name_deviations(&mut self, is_gone: bool, mut result: Checked) -> Checked {
+        let mut moments = self.asked.clone();
+        let mut twin = json!({});
+        for report in self.reports(0) {
+            history::merge(&mut twin, &report.patch);
+            moments.push((report.number, Moment::Shown(twin.clone())));
+        }
+        // What was asked comes before the reports that followed.
+        moments.sort_by_key(|(number, _)| *number);
+        let mut moments: Vec<Moment> = moments.into_iter().map(|(_, moment)| moment).collect();
+        if is_gone {
+            moments.push(Moment::Gone);
+        }
+        for deviation in recognise(&moments) {
+            let text = format!(
+                "; known of the published samples as {}: {}",
+                deviation.name, deviation.text
+            );
+            for finding in &mut self.bench.findings {
+                if finding.requirement.as_deref() == deviation.requirement {
+                    finding.seen.push_str(&text);
+                }
+            }
+            if let Err(Stop::Broken { requirement, seen, .. }) = &mut result
+                && deviation.requirement == Some(requirement)
+            {
+                seen.push_str(&text);
+            }
+        }
         result
     }
 }
