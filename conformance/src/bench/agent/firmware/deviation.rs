@@ -61,8 +61,11 @@ pub const DEVIATIONS: &[Deviation] = &[
         requirement: Some("FW-B19"),
         shows: |moments| {
             let is_partial = |moment: &Moment| matches!(moment, Moment::Wanted(patch) if patch.get("fwPackageURI").is_none());
-            let last_two = moments.split_last().map(|(last, rest)| (last, rest.last()));
-            matches!(last_two, Some((Moment::Gone, Some(before))) if is_partial(before))
+            // After the patch nothing is heard of the device any more.
+            let after = moments.iter().rposition(is_partial).and_then(|at| moments.get(at..));
+            after.is_some_and(|after| {
+                after.last() == Some(&Moment::Gone) && shown(after).next().is_none()
+            })
         },
     },
     Deviation {
