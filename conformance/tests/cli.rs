@@ -312,3 +312,31 @@ fn shards_and_lists_are_parts_of_the_whole() {
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["id"], "HUB-CONN-001");
 }
+
+#[test]
+fn an_older_firmware_update_ends_as_its_pattern_documents() {
+    for (arguments, end) in [
+        (&["twin-job"][..], "the update has succeeded (current), as it should"),
+        (&["twin-job", "--fail-at", "verify"], "(rolledback: Rolled back to: 1.0.0), as it should"),
+        (&["direct-method"], "the update has succeeded (applyComplete), as it should"),
+        (
+            &["direct-method", "--fail-at", "apply"],
+            "(applyFailed: The image cannot be written), as",
+        ),
+        (&["direct-method-2018"], "the update has succeeded (completed), as it should"),
+        (
+            &["direct-method-2018", "--fail-at", "download"],
+            "(standBy again: the pattern has no word",
+        ),
+    ] {
+        let all = [&["firmware"], arguments, &["--speed", "10"]].concat();
+        let output = twinspec(&all);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+        let text = stdout(&output);
+        assert!(text.trim_end().lines().last().unwrap().contains(end), "{text}");
+        assert!(text.contains("begins: download"), "{text}");
+    }
+    let output = twinspec(&["firmware", "direct-method", "--fail-at", "reboot"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("has the phases download and apply"));
+}
