@@ -97,6 +97,7 @@ sources![
     "hub-http",
     "qry",
     "adu-agent",
+    "adu-preview",
     "adu-manifest",
     "adu-sig",
     "adu-import",

@@ -73,6 +73,10 @@ pub(super) struct Options {
     /// What the component enumerator knows, JSON [default: there is no enumerator]
     #[arg(long, value_name = "FILE")]
     components: Option<PathBuf>,
+    /// Logs that the service may ask for: NAME=FILE or NAME=FOLDER; may be repeated [default: its
+    /// own lines as "agent", what handlers printed as "handler"]
+    #[arg(long, value_name = "NAME=PATH", value_parser = pair)]
+    logs: Vec<(String, String)>,
     #[command(flatten)]
     limits: LimitOptions,
     /// A known defect to show, for trying out cases
@@ -219,6 +223,7 @@ fn config(options: &Options) -> Result<Config, Trouble> {
         device: device(options)?,
         handlers: handlers(&options.handler),
         components,
+        logs: options.logs.iter().map(|(name, path)| (name.clone(), path.into())).collect(),
         limits: (&options.limits).into(),
         log: Log::new(|line| anstream::eprintln!("{line}")),
     })
@@ -253,7 +258,8 @@ fn components(path: &Path) -> Result<Vec<Component>, Trouble> {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let expected = "expected a name, = and a value";
+    let (name, value) = text.split_once('=').ok_or(expected)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

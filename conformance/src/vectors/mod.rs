@@ -4,6 +4,7 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod agent_phase;
 pub mod foreign;
 mod import_manifest;
 mod manifest_signature;
@@ -51,6 +52,7 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "agent-phase", answer: agent_phase::answer, inputs: agent_phase::inputs },
     Family {
         name: "import-manifest",
         answer: import_manifest::answer,

@@ -15,6 +15,7 @@ mod script;
 mod shell;
 mod simulator;
 mod store;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,6 +56,9 @@ pub struct Config {
     pub handlers: BTreeMap<String, HandlerSpec>,
     /// What the component enumerator knows; `None` when there is no enumerator.
     pub components: Option<Vec<Component>>,
+    /// Logs to upload when the service asks for them, by the name of what writes them: files or
+    /// folders.
+    pub logs: Vec<(String, PathBuf)>,
     /// How long things may take.
     pub limits: Limits,
     /// Where lines for a person go.

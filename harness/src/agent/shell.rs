@@ -21,7 +21,8 @@ use super::fetch::Fetcher;
 use super::handler::{Handlers, Stop};
 use super::link::{Link, Login, Wish};
 use super::overlay::{Effect, Overlay};
-use super::store::Store;
+use super::store::{AGENT_LOG, Store};
+use super::upload::Uploader;
 use super::{AgentError, Config, Exit, HandlerSpec, Log, information};
 use crate::connection_string::Holder;
 
@@ -40,11 +41,12 @@ const WAITING_MAX: usize = 64;
 /// When the work folder cannot be used, at the start or later: nothing that depends on a state is
 /// done before the state is in safety. And when the connection string is no device's.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     mut overlay: Box<dyn Overlay>,
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, AgentError> {
     let store = Store::open(&config.work_dir)?;
+    config.log = store.keeping(config.log)?;
     let persisted = store.load()?;
     let mut settings = settings(&config);
     overlay.settings(&mut settings);
@@ -65,10 +67,12 @@ pub async fn run(
         build: Build::Production,
     };
     let limits = config.limits;
+    let uploader = uploader(&config, &store);
     let mut shell = Shell {
         agent: Agent::new(settings, persisted),
         fetcher: Fetcher::new(&config.trust, limits.stall, limits.download_tries),
         handlers: handlers(&config, &store),
+        uploader,
         verifier: Arc::new(verifier),
         store,
         overlay,
@@ -143,12 +147,26 @@ fn handlers(config: &Config, store: &Store) -> Handlers {
     }
 }
 
+fn uploader(config: &Config, store: &Store) -> Uploader {
+    let owner = match &config.connection_string.holder {
+        Holder::Identity(identity) => identity.to_string(),
+        Holder::Policy(name) => name.clone(),
+    };
+    let mut logs = config.logs.clone();
+    if logs.is_empty() {
+        logs.push(("agent".to_owned(), store.file(AGENT_LOG)));
+        logs.push(("handler".to_owned(), store.file("handler.log")));
+    }
+    Uploader::new(&config.trust, logs, owner, config.limits.stall, config.log.clone())
+}
+
 /// The machine and all it works with.
 struct Shell {
     agent: Agent,
     store: Store,
     fetcher: Fetcher,
     handlers: Handlers,
+    uploader: Uploader,
     verifier: Arc<Verifier>,
     overlay: Box<dyn Overlay>,
     inputs: mpsc::Sender<Input>,
@@ -210,7 +228,8 @@ impl Shell {
         if let Input::RootKeys { job, .. }
         | Input::Validated { job, .. }
         | Input::Fetched { job, .. }
-        | Input::Ran { job, .. } = input
+        | Input::Ran { job, .. }
+        | Input::Uploaded { job, .. } = input
         {
             self.jobs.remove(job);
             self.stops.remove(job);
@@ -241,6 +260,7 @@ impl Shell {
                     stop.send_replace(true);
                 }
             }
+            Output::Upload { job, operation, url } => self.upload(job, operation, url),
             Output::Tidy { keep } => {
                 if let Err(error) = self.store.tidy(&keep) {
                     self.log.line(format!("old downloads stay: {error}"));
@@ -300,7 +320,9 @@ impl Shell {
     }
 
     fn fetch(&mut self, job: u64, order: FetchOrder) {
-        self.log.line(format!("fetch {}/{} from {}", order.folder, order.name, order.url));
+        // What stands behind the question mark may be a secret.
+        let url = order.url.split('?').next().unwrap_or_default();
+        self.log.line(format!("fetch {}/{} from {url}", order.folder, order.name));
         let fetcher = self.fetcher.clone();
         let base = self.store.workflow(&order.workflow);
         self.spawn(job, async move {
@@ -323,6 +345,15 @@ impl Shell {
             let Outcome { code, extended, details } = &outcome;
             log.line(format!("{title} ends: {code}, {extended:08X} {details}"));
             Input::Ran { job, outcome }
+        });
+    }
+
+    fn upload(&mut self, job: u64, operation: String, url: String) {
+        self.log.line(format!("upload of logs for {operation}"));
+        let uploader = self.uploader.clone();
+        self.spawn(job, async move {
+            let upload = uploader.run(&operation, &url).await;
+            Input::Uploaded { job, upload }
         });
     }
 

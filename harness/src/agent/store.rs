@@ -9,7 +9,7 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 use twinspec_model::agent::Persisted;
 
-use super::AgentError;
+use super::{AgentError, Log};
 use crate::trace::hex;
 
 /// The version of the state file that this program reads and writes.
@@ -17,6 +17,12 @@ const FORMAT: u32 = 1;
 
 /// The longest workflow id that is written out as a folder name, in bytes.
 const FOLDER_BYTES_MAX: usize = 100;
+
+/// The agent's own log.
+pub(super) const AGENT_LOG: &str = "agent.log";
+
+/// A longer log is begun anew at the next start, in bytes.
+const LOG_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +97,22 @@ impl Store {
             File::open(&self.folder)?.sync_all()
         };
         write().map_err(|error| failed("cannot write", &path, error))
+    }
+
+    /// A log that is kept in the work folder as well, so that the service can ask for it.
+    pub(super) fn keeping(&self, log: Log) -> Result<Log, AgentError> {
+        let path = self.folder.join(AGENT_LOG);
+        let is_long = fs::metadata(&path).is_ok_and(|found| found.len() > LOG_BYTES_MAX);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|error| failed("cannot open", &path, error))?;
+        if is_long {
+            file.set_len(0).map_err(|error| failed("cannot empty", &path, error))?;
+        }
+        Ok(Log::new(move |line| {
+            // A full disk must not keep a line from being shown.
+            let _shown_either_way = writeln!(&file, "{line}");
+            log.line(line);
+        }))
     }
 
     /// Where files of `workflow` lie.

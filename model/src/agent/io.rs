@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::admission::Validation;
+use super::logs::Upload;
 use super::machine::Persisted;
 use super::order::Order;
 use super::outcome::Outcome;
@@ -57,6 +58,13 @@ pub enum Input {
         job: u64,
         /// How.
         outcome: Outcome,
+    },
+    /// An upload of logs ended.
+    Uploaded {
+        /// The job that asked for it.
+        job: u64,
+        /// How.
+        upload: Upload,
     },
     /// The device could not be restarted.
     RestartFailed(String),
@@ -138,6 +146,15 @@ pub enum Output {
     Cancel {
         /// The phase.
         job: u64,
+    },
+    /// Upload logs and answer with [`Input::Uploaded`].
+    Upload {
+        /// Names the job.
+        job: u64,
+        /// The operation: part of the names under which logs are stored.
+        operation: String,
+        /// Where to: a secret.
+        url: String,
     },
     /// Remove the work folders of all deployments but this one.
     Tidy {

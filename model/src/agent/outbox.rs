@@ -33,6 +33,10 @@ pub enum Kind {
     State,
     /// The acknowledgement of a desired object.
     Acknowledgement,
+    /// The end of a log upload.
+    Logs,
+    /// The acknowledgement of a request for logs.
+    LogsAcknowledgement,
 }
 
 /// One report.

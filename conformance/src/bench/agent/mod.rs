@@ -90,7 +90,8 @@ impl Drop for AgentBench<'_> {
         self.collect_output();
         self.bench.recorder_records(&self.written);
         self.subject.stage.forget(&self.who.identity.to_string());
-        self.subject.content.forget(&self.who.identity.to_string());
+        // With the slash: device 1 must not take the files of device 12 along.
+        self.subject.content.forget(&format!("{}/", self.who.identity));
         self.process = None;
         let _best_effort = std::fs::remove_dir_all(&self.folder);
     }

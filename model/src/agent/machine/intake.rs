@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Active, Agent, Candidate, Ending, Held, Ready, Relation, Status};
 use crate::agent::admission::Validation;
 use crate::agent::io::Output;
+use crate::agent::logs::{self, DIAGNOSTICS, LogRequest, Upload};
 use crate::agent::order::{Action, Malformed, Order, Workflow};
 use crate::agent::outbox::Kind;
 use crate::agent::outcome::{Outcome, extended};
@@ -49,6 +50,10 @@ impl Agent {
 
     fn desired(&mut self, version: u64, document: &Value, out: &mut Vec<Output>) {
         self.seen = Some(version);
+        let logs = document.get(DIAGNOSTICS).and_then(|component| component.get("service"));
+        if let Some(service) = logs.and_then(Value::as_object) {
+            self.logs(version, &LogRequest::read(service), out);
+        }
         // Unknown components and properties are none of our business (ADU-AGENT-013).
         let Some(service) = document.get(DEVICE_UPDATE).and_then(|c| c.get("service")) else {
             return;
@@ -66,6 +71,40 @@ impl Agent {
                 Action::Process => self.consider(order, out),
             },
         }
+    }
+
+    /// Logs are uploaded beside whatever else goes on (ADU-AGENT-129).
+    fn logs(&mut self, version: u64, request: &LogRequest, out: &mut Vec<Output>) {
+        if self.persisted.logs_acknowledged != Some(version) {
+            self.persisted.logs_acknowledged = Some(version);
+            self.push(Kind::LogsAcknowledgement, request.acknowledgement(version));
+        }
+        let operation = &request.operation;
+        let known = self.persisted.logs.as_ref() == Some(operation)
+            || self.uploads.values().any(|under_way| under_way == operation);
+        if known {
+            return;
+        }
+        match &request.url {
+            Err(upload) => self.log_result(operation.clone(), *upload),
+            Ok(url) => {
+                self.jobs = self.jobs.saturating_add(1);
+                let (job, operation, url) = (self.jobs, operation.clone(), url.clone());
+                self.uploads.insert(job, operation.clone());
+                out.push(Output::Upload { job, operation, url });
+            }
+        }
+    }
+
+    pub(super) fn uploaded(&mut self, job: u64, upload: Upload) {
+        if let Some(operation) = self.uploads.remove(&job) {
+            self.log_result(operation, upload);
+        }
+    }
+
+    fn log_result(&mut self, operation: String, upload: Upload) {
+        self.push(Kind::Logs, logs::result(&operation, upload));
+        self.persisted.logs = Some(operation);
     }
 
     /// An object that cannot be processed is acknowledged all the same (ADU-AGENT-034).

@@ -56,6 +56,10 @@ pub struct Persisted {
     pub acknowledged: Option<u64>,
     /// The root key package in force.
     pub root_keys: Option<String>,
+    /// The request for logs completed last: it is not carried out again (ADU-AGENT-128).
+    pub logs: Option<String>,
+    /// `$version` of the request for logs acknowledged last.
+    pub logs_acknowledged: Option<u64>,
     /// Whether a report with a retry time stamp was made, so that one without must clear it.
     pub reported_retry: bool,
 }
@@ -157,6 +161,8 @@ pub struct Agent {
     candidate: Option<Candidate>,
     active: Option<Active>,
     restart: Option<Restart>,
+    /// Uploads under way: operations by job.
+    uploads: BTreeMap<u64, String>,
     jobs: u64,
     /// When the input that is handled came.
     now: Time,
@@ -175,6 +181,7 @@ impl Agent {
             candidate: None,
             active: None,
             restart: None,
+            uploads: BTreeMap::new(),
             jobs: 0,
             now: Time::default(),
         }
@@ -233,6 +240,7 @@ impl Agent {
             Input::Validated { job, validation } => self.validated(job, *validation, out),
             Input::Fetched { job, outcome } => self.fetched(job, outcome, out),
             Input::Ran { job, outcome } => self.ran(job, outcome, out),
+            Input::Uploaded { job, upload } => self.uploaded(job, upload),
             Input::RestartFailed(why) => self.restart_failed(&why, out),
             Input::Tick => {}
         }
@@ -262,6 +270,7 @@ impl fmt::Debug for Agent {
             .field("candidate", &self.candidate)
             .field("active", &self.active)
             .field("restart", &self.restart)
+            .field("uploads", &self.uploads)
             .field("jobs", &self.jobs)
             .finish_non_exhaustive()
     }

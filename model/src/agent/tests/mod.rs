@@ -3,6 +3,8 @@
 mod delivery;
 mod explore;
 mod laws;
+mod logs;
+mod preview;
 mod rules;
 mod steps;
 mod world;

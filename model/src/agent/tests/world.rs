@@ -221,7 +221,7 @@ impl World {
             Output::Restart(kind) => {
                 self.restarts.push(kind);
             }
-            Output::Tidy { .. } | Output::Note(_) => {}
+            Output::Tidy { .. } | Output::Upload { .. } | Output::Note(_) => {}
         }
         None
     }
