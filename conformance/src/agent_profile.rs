@@ -20,13 +20,14 @@ pub const PLACEHOLDERS: &[&str] = &[
     "ca_file",
     "root_keys_file",
     "work_dir",
+    "components_file",
     "generation",
 ];
 
 /// How the reference agent is started: its waits are short, so that a run is.
 const REFERENCE: &str = "agent --mqtt {mqtt_url} --connection-string {connection_string} \
     --ca {ca_file} --root-keys {root_keys_file} --work-dir {work_dir} --generation {generation} \
-    --back-off-min-ms 200 --back-off-max-ms 2000 --resend-after 1 --answer-timeout 2 \
+    --components {components_file} --back-off-min-ms 200 --back-off-max-ms 2000 --resend-after 1 --answer-timeout 2 \
     --stall-timeout 1 --download-tries 2 --cancel-grace 2 --keep-alive 5";
 
 /// What an agent's vendor says of it.
@@ -116,11 +117,13 @@ pub struct Meet {
 pub struct Claims {
     /// The goal state protocol: 1, 2 or 3.
     pub generation: u8,
+    /// Other generations that it speaks when it is started with another `{generation}`.
+    pub other_generations: Vec<u8>,
     /// It trusts the root keys it is given; one with built-in roots does not.
     pub root_keys: bool,
     /// It runs payload scripts on this machine through this handler; empty when it cannot.
     pub script_handler: String,
-    /// It updates components: reference steps with child manifests.
+    /// It updates components, and its enumerator knows those of `{components_file}`.
     pub components: bool,
     /// It takes delta updates.
     pub delta: bool,
@@ -138,6 +141,7 @@ impl Default for Claims {
     fn default() -> Self {
         Self {
             generation: 3,
+            other_generations: Vec::new(),
             root_keys: true,
             script_handler: "microsoft/script:1".to_owned(),
             components: true,
@@ -198,7 +202,11 @@ impl AgentProfile {
         })?;
         let words = REFERENCE.split_ascii_whitespace();
         let command = std::iter::once(program).chain(words).map(str::to_owned).collect();
-        Ok(Self { name: "reference agent".to_owned(), ..Self::of_command(command)? })
+        let mut profile = Self::of_command(command)?;
+        "reference agent".clone_into(&mut profile.name);
+        profile.claims.other_generations = vec![1, 2];
+        profile.claims.diagnostics = false;
+        Ok(profile)
     }
 
     /// Reads the TOML file at `path`.

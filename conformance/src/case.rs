@@ -35,9 +35,11 @@ impl Role {
 pub enum Need {
     /// A hub that throttles twin operations and registry calls to a few per second.
     Throttling,
+    /// A hub that runs one job at a time and refuses a second, as the smallest tiers do.
+    OneJob,
     /// The control interface: events and cloud-to-device messages.
     Control,
-    /// The control interface and a clock that may be moved forward.
+    /// Time: the control interface and a clock that may be moved forward, or patience.
     Clock,
     /// A hub that nobody else uses meanwhile: the case counts or changes what belongs to all.
     Alone,
@@ -79,7 +81,7 @@ impl Need {
     #[must_use]
     pub fn is_private(self) -> bool {
         match self {
-            Self::Throttling | Self::Clock | Self::Alone => true,
+            Self::Throttling | Self::OneJob | Self::Clock | Self::Alone => true,
             Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls | Self::Claim(_) => {
                 false
             }
@@ -143,6 +145,8 @@ pub const GROUPS: &[Group] = &[
     hub("twin", cases::hub::twin::CASES),
     hub("method", cases::hub::method::CASES),
     hub("query", cases::hub::query::CASES),
+    hub("job", cases::hub::job::CASES),
+    hub("configuration", cases::hub::configuration::CASES),
     hub("auth", cases::hub::auth::CASES),
     hub("registry", cases::hub::registry::CASES),
     hub("http", cases::hub::http::CASES),

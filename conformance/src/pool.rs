@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
+use twinspec_model::identity::Identity;
 
 use crate::bench::Registered;
 
@@ -14,6 +15,7 @@ pub struct Pool {
     free: Mutex<Vec<Registered>>,
     returned: Notify,
     size: usize,
+    example: Option<Identity>,
 }
 
 impl Pool {
@@ -31,7 +33,14 @@ impl Pool {
         };
         let free: Vec<Registered> = strings.iter().map(device).collect::<Result<_, _>>()?;
         let size = free.len();
-        Ok(Self { free: Mutex::new(free), returned: Notify::new(), size })
+        let example = free.first().map(|device| device.identity.clone());
+        Ok(Self { free: Mutex::new(free), returned: Notify::new(), size, example })
+    }
+
+    /// One of the devices, lent or not.
+    #[must_use]
+    pub fn example(&self) -> Option<&Identity> {
+        self.example.as_ref()
     }
 
     /// Whether there is no device: identities are registered instead.

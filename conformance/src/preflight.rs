@@ -2,6 +2,7 @@
 //!
 //! Without it, a wrong port would show as a hundred cases without a verdict.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,26 +10,41 @@ use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen};
-use twinspec_harness::operator::Request;
+use twinspec_harness::operator::{Answer, Request};
 use twinspec_harness::trace::Recorder;
 use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::{Connect, Packet};
 
-use crate::bench::IfMatch;
-use crate::bench::service_request;
-use crate::pace::back_off;
+use crate::bench::{Bench, IfMatch, Leftovers, service_request, twin_path};
 use crate::target::Target;
+use crate::verdict::Stop;
 
-/// How long each of the two endpoints may take.
+/// How long each of the two endpoints may take, before the patience factor.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Looks at both endpoints.
 ///
 /// # Errors
 /// A sentence that says which endpoint is unusable and why.
-pub async fn check(target: &Target) -> Result<(), String> {
+pub async fn check(target: &Arc<Target>) -> Result<(), String> {
     set_clock(target).await?;
     let (service, device) = tokio::join!(check_service(target), check_device(target));
+    service.and(device)
+}
+
+/// Whether both endpoints still answer, be it with a refusal.
+///
+/// # Errors
+/// A sentence that says which endpoint is gone.
+pub async fn is_alive(target: &Arc<Target>) -> Result<(), String> {
+    let service = async {
+        let answer = ask_service(target).await?;
+        if answer.status.is_server_error() {
+            return Err(format!("no usable hub at {}: {answer}", target.http));
+        }
+        Ok(())
+    };
+    let (service, device) = tokio::join!(service, check_device(target));
     service.and(device)
 }
 
@@ -43,7 +59,7 @@ async fn set_clock(target: &Target) -> Result<(), String> {
         headers: Vec::new(),
         body: Bytes::new(),
     };
-    let answer = control.call(&request, WAIT, &Recorder::new(false)).await;
+    let answer = control.call(&request, target.stretched(WAIT), &Recorder::new(false)).await;
     let answer = answer.map_err(|error| format!("no usable control interface: {error}"))?;
     let body = answer.json();
     let now = body.get("now").and_then(Value::as_str).and_then(Time::parse);
@@ -53,16 +69,18 @@ async fn set_clock(target: &Target) -> Result<(), String> {
 }
 
 async fn check_service(target: &Target) -> Result<(), String> {
-    let request = service_request(target, Method::GET, "/devices?top=1", IfMatch::Absent, None);
+    let courtesy = target.courtesy();
     let mut attempt = 0;
     let answer = loop {
-        let answer = target.operator.call(&request, WAIT, &Recorder::new(false)).await;
-        let answer =
-            answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))?;
-        if !back_off(&answer, attempt).await {
-            break answer;
+        let answer = ask_service(target).await?;
+        let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+        match courtesy.again(status, asked, attempt).await {
+            Ok(true) => attempt += 1,
+            Ok(false) => break answer,
+            Err(_) => {
+                return Err(format!("the hub at {} throttles: {answer}", target.http));
+            }
         }
-        attempt += 1;
     };
     match answer.status.as_u16() {
         200 => Ok(()),
@@ -71,28 +89,72 @@ async fn check_service(target: &Target) -> Result<(), String> {
             target.http
         )),
         _ => Err(format!(
-            "the service at {} does not answer like a hub; GET /devices?top=1 gave {answer}",
-            target.http
+            "the service at {} does not answer like a hub; GET {} gave {answer}",
+            target.http,
+            harmless_path(target)
         )),
     }
 }
 
+async fn ask_service(target: &Target) -> Result<Answer, String> {
+    let path = harmless_path(target);
+    let request = service_request(target, Method::GET, &path, IfMatch::Absent, None);
+    let wait = target.stretched(WAIT);
+    let answer = target.operator.call(&request, wait, &Recorder::new(false)).await;
+    answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))
+}
+
+/// What every hub answers with 200: one with a pool of devices may have no registry.
+fn harmless_path(target: &Target) -> String {
+    match target.pool.example() {
+        Some(device) => twin_path(device),
+        None => "/devices?top=1".to_owned(),
+    }
+}
+
 /// Sends a CONNECT without credentials: a hub refuses it, in MQTT.
-async fn check_device(target: &Target) -> Result<(), String> {
-    let at = &target.mqtt;
+async fn check_device(target: &Arc<Target>) -> Result<(), String> {
+    let (at, wait) = (&target.mqtt, target.stretched(WAIT));
     let recorder = Recorder::new(false);
-    let device = Device::open("preflight", at, &target.trust, WAIT, recorder).await;
+    let device = Device::open("preflight", at, &target.trust, wait, recorder).await;
     let mut device = device.map_err(|error| format!("no usable hub at {at}: {error}"))?;
     let mut connect = Connect::new("twinspec-preflight");
     connect.user_name = Some(format!("{}/twinspec-preflight", target.credentials.host));
     connect.password = Some(Bytes::from_static(b"none"));
     let sent = device.send(&Packet::Connect(Box::new(connect))).await;
-    sent.map_err(|error| format!("no usable hub at {at}: {error}"))?;
-    match device.next(Instant::now() + WAIT).await {
-        Some(Seen::Packet(Packet::ConnAck(_)) | Seen::Closed) => Ok(()),
+    let seen = match sent {
+        Ok(()) => device.next(Instant::now() + wait).await,
+        Err(_) => Some(Seen::Closed),
+    };
+    match seen {
+        Some(Seen::Packet(Packet::ConnAck(_))) => Ok(()),
+        Some(Seen::Closed) => check_login(target).await,
         Some(other) => Err(format!("the service at {at} does not speak MQTT, it sent {other}")),
         None => {
-            Err(format!("{at} accepted the connection but answered no CONNECT within {WAIT:?}"))
+            Err(format!("{at} accepted the connection but answered no CONNECT within {wait:?}"))
         }
     }
+}
+
+/// Connects a device that the hub knows: a hub that closes on strangers without a word is one all
+/// the same, and a port that closes on everybody is none.
+async fn check_login(target: &Arc<Target>) -> Result<(), String> {
+    let mut bench = Bench::new(Arc::clone(target), Leftovers::default());
+    let attempt = async {
+        let who = bench.device().await?;
+        let login = bench.login(&who);
+        bench.connect_with("preflight", &login).await.map(drop)
+    };
+    let result = attempt.await;
+    bench.clean_up().await;
+    let why = match result {
+        Ok(()) => return Ok(()),
+        Err(Stop::Broken { allowed, seen, .. }) => format!("wanted {allowed}, saw {seen}"),
+        Err(Stop::Unsupported(why) | Stop::Inconclusive(why) | Stop::Harness(why)) => why,
+    };
+    Err(format!(
+        "{} accepts connections and closes them without an answer to a CONNECT, also when a \
+         registered device connects: {why}",
+        target.mqtt
+    ))
 }

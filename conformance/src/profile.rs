@@ -4,14 +4,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use twinspec_harness::tls::DeviceAuthority;
 
 use crate::ambiguity;
 use crate::pool::Pool;
 use crate::requirement;
 use crate::select::glob;
+
+/// The longest pause between a SUBACK and a change: cases have two minutes in all.
+const SETTLE_MS_MAX: u64 = 10_000;
+
+/// Rates that a run can keep: from one request in ten seconds on.
+const REQUESTS_PER_SECOND: RangeInclusive<f64> = 0.1..=100_000.0;
 
 /// What a hub claims.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +39,9 @@ pub struct Profile {
     /// Most requests a second; any number by default.
     #[serde(default)]
     pub requests_per_second: Option<f64>,
+    /// Jobs the hub runs at a time: 1 by default, as on its smallest tiers.
+    #[serde(default)]
+    pub running_jobs: Option<NonZeroUsize>,
     /// Connection strings of devices made beforehand, for a hub without an identity registry.
     /// They belong to the suite: their twins are emptied before each case.
     #[serde(default)]
@@ -41,6 +53,40 @@ pub struct Profile {
     /// Base64 keys of further policies, by name.
     #[serde(default)]
     pub policies: BTreeMap<String, String>,
+    /// An authority whose device certificates the hub trusts.
+    #[serde(default)]
+    pub device_authority: Option<DeviceAuthorityFiles>,
+}
+
+/// An authority that signs device certificates: where its own certificate and key are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceAuthorityFiles {
+    /// PEM file with the certificate; relative to the profile.
+    pub certificate: PathBuf,
+    /// PEM file with the key, PKCS #8; relative to the profile.
+    pub key: PathBuf,
+}
+
+impl DeviceAuthorityFiles {
+    /// Reads the authority.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used and why.
+    pub fn read(&self) -> Result<DeviceAuthority, String> {
+        let text = |path: &Path| {
+            std::fs::read_to_string(path)
+                .map_err(|error| format!("device_authority: {}: {error}", path.display()))
+        };
+        let (certificate, key) = (text(&self.certificate)?, text(&self.key)?);
+        DeviceAuthority::from_pem(&certificate, &key).map_err(|error| {
+            format!(
+                "device_authority: {} with {}: {error}",
+                self.certificate.display(),
+                self.key.display()
+            )
+        })
+    }
 }
 
 /// Requirements that are not claimed, with the reason.
@@ -79,7 +125,14 @@ impl Profile {
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
         let problem = |what: String| ProfileError(format!("profile {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-        Self::parse(&text).map_err(problem)
+        let mut profile = Self::parse(&text).map_err(problem)?;
+        if let Some(files) = &mut profile.device_authority {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            files.certificate = folder.join(&files.certificate);
+            files.key = folder.join(&files.key);
+            files.read().map_err(problem)?;
+        }
+        Ok(profile)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -90,6 +143,7 @@ impl Profile {
 
     pub(crate) fn check(&self) -> Result<(), String> {
         Pool::new(&self.devices)?;
+        self.check_figures()?;
         for (id, tag) in &self.pins {
             let point =
                 ambiguity::find(id).ok_or_else(|| format!("there is no open point {id}"))?;
@@ -107,6 +161,20 @@ impl Profile {
             }
         }
         Ok(())
+    }
+
+    fn check_figures(&self) -> Result<(), String> {
+        if self.settle_ms > SETTLE_MS_MAX {
+            return Err(format!("settle_ms is {}, at most {SETTLE_MS_MAX}", self.settle_ms));
+        }
+        match self.requests_per_second {
+            Some(rate) if !REQUESTS_PER_SECOND.contains(&rate) => Err(format!(
+                "requests_per_second is {rate}, allowed are {} to {}",
+                REQUESTS_PER_SECOND.start(),
+                REQUESTS_PER_SECOND.end()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Why a case with `requirements` is not claimed; `None` when it is.
@@ -130,6 +198,20 @@ mod tests {
         assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-TWIN-020 has no reason");
         let text = "[[unsupported]]\nrequirement = \"HUB-X-*\"\nreason = \"r\"";
         assert_eq!(Profile::parse(text).unwrap_err(), "unsupported HUB-X-* matches no requirement");
+    }
+
+    #[test]
+    fn figures_are_within_their_limits() {
+        for (text, expected) in [
+            ("settle_ms = 10001", "settle_ms is 10001, at most 10000"),
+            ("requests_per_second = 0", "requests_per_second is 0, allowed are 0.1 to 100000"),
+            ("requests_per_second = -3", "requests_per_second is -3, allowed are 0.1 to 100000"),
+            ("requests_per_second = nan", "requests_per_second is NaN, allowed are 0.1 to 100000"),
+            ("requests_per_second = inf", "requests_per_second is inf, allowed are 0.1 to 100000"),
+        ] {
+            assert_eq!(Profile::parse(text).unwrap_err(), expected);
+        }
+        assert!(Profile::parse("settle_ms = 10000\nrequests_per_second = 0.5").is_ok());
     }
 
     #[test]

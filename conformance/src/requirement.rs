@@ -95,6 +95,7 @@ sources![
     "hub-reg",
     "hub-cfg",
     "hub-http",
+    "job",
     "qry",
     "adu-agent",
     "adu-preview",
@@ -136,6 +137,14 @@ mod tests {
                 assert!(requirement.id.starts_with(&format!("{}-", family.family)));
             }
         }
+    }
+
+    #[test]
+    fn all_requirements_of_update_manifests_signatures_and_imports_are_there() {
+        let count = |prefix: &str| all().filter(|(_, r)| r.id.starts_with(prefix)).count();
+        assert_eq!(count("ADU-MANIFEST-"), 15);
+        assert_eq!(count("ADU-SIG-"), 29);
+        assert_eq!(count("ADU-IMPORT-"), 27);
     }
 
     #[test]

@@ -1,28 +1,38 @@
 //! Running cases: concurrently, each with its own bench and bounded in time.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout_at};
 use twinspec_harness::trace::{Record, Recorder};
 
 use crate::bench::{Bench, Leftovers, remove};
-use crate::case::{Case, Group};
+use crate::case::{Body, Case, Group};
+use crate::pace::Courtesy;
 use crate::preflight;
 use crate::target::Target;
-use crate::verdict::{Finding, Outcome, Stop, Verdict};
+use crate::verdict::{Checked, Finding, Outcome, Stop, Verdict};
 
 /// The longest a case may take, before the patience factor.
 const CASE: Duration = Duration::from_secs(120);
 
+/// How often a case is run while the hub throttles it.
+const AGAIN_MAX: u32 = 4;
+
+/// Cases that wait in real time at once, besides the others.
+const SLOW: usize = 64;
+
+/// Pause before a second look at a target that seems to be gone.
+const LOOK_TWICE: Duration = Duration::from_secs(1);
+
 /// A selected case.
 pub type Selected = (&'static Group, &'static Case);
 
-/// Runs `cases` in this order, up to `jobs` at a time, and tells `progress` of each that ended.
+/// Runs `cases` in this order, up to `jobs` at a time (those that wait in real time do so besides),
+/// and tells `progress` of each that ended.
 pub async fn run(
     target: &Arc<Target>,
     cases: &[Selected],
@@ -35,12 +45,15 @@ pub async fn run(
     let numbered = cases.iter().copied().map(|(_, case)| case).enumerate();
     let (alone, together): (Vec<_>, Vec<_>) =
         numbered.partition(|(_, case)| target.runs_alone(case.needs));
+    // Those that wait in real time do next to nothing meanwhile: they keep nobody waiting.
+    let slow_places = Arc::new(Semaphore::new(SLOW));
     for (batch, jobs) in [(together, jobs.max(1)), (alone, 1)] {
         let places = Arc::new(Semaphore::new(jobs));
         let mut running = JoinSet::new();
         for (index, case) in batch {
+            let places = if target.is_slow(case.needs) { &slow_places } else { &places };
             let (places, target, leftovers, health) =
-                (Arc::clone(&places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
+                (Arc::clone(places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
             running.spawn(async move {
                 // The semaphore is never closed; a failure would only mean less waiting.
                 let _place = places.acquire().await;
@@ -48,8 +61,7 @@ pub async fn run(
                     return (index, case, unreachable(why));
                 }
                 let outcome = run_case(&target, case, &leftovers).await;
-                health.note(&target, jobs, outcome.verdict).await;
-                (index, case, outcome)
+                (index, case, health.confirm(&target, outcome).await)
             });
         }
         while let Some(joined) = running.join_next().await {
@@ -64,12 +76,13 @@ pub async fn run(
     cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
 }
 
-/// Whether the target still answers: without it, a hub that froze would cost every case its budgets.
+/// Whether the target still answers: without it, a hub that froze would cost every case its budgets,
+/// and one that died would be blamed for what it could no longer do.
 #[derive(Default)]
 struct Health {
-    /// Cases without a verdict in a row.
-    in_vain: AtomicUsize,
     lost: Mutex<Option<String>>,
+    /// Held while somebody looks.
+    looking: AsyncMutex<()>,
 }
 
 impl Health {
@@ -77,26 +90,48 @@ impl Health {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes how a case ended, and looks at the target when as many cases as run at once ended in
-    /// vain.
-    async fn note(&self, target: &Target, jobs: usize, verdict: Verdict) {
-        if verdict == Verdict::Unsupported {
-            return;
+    /// The outcome of a case that has just ended; without a verdict when the target is gone by now.
+    async fn confirm(&self, target: &Arc<Target>, outcome: Outcome) -> Outcome {
+        if target.is_embedded() || !depends_on_target(outcome.verdict) {
+            return outcome;
         }
-        if verdict != Verdict::Inconclusive || target.is_embedded() {
-            self.in_vain.store(0, Ordering::Relaxed);
-            return;
+        match self.look(target).await {
+            None => outcome,
+            Some(why) => {
+                Outcome { trace: outcome.trace, duration: outcome.duration, ..unreachable(why) }
+            }
         }
-        if self.in_vain.fetch_add(1, Ordering::Relaxed) + 1 >= jobs
-            && self.lost().is_none()
-            && let Err(why) = preflight::check(target).await
-        {
-            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Looks whether the target is there, twice before it is given up: why it is not.
+    async fn look(&self, target: &Arc<Target>) -> Option<String> {
+        let _one_at_a_time = self.looking.lock().await;
+        if let Some(why) = self.lost() {
+            return Some(why);
         }
+        preflight::is_alive(target).await.err()?;
+        sleep(LOOK_TWICE).await;
+        let why = preflight::is_alive(target).await.err()?;
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        Some(why)
     }
 }
 
-/// The outcome of a case that was not begun because the target is gone.
+/// Whether a target that went away may be why a case ended like this.
+fn depends_on_target(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Pass | Verdict::Unsupported => false,
+        Verdict::Note
+        | Verdict::Warn
+        | Verdict::ExpectedFail
+        | Verdict::UnexpectedPass
+        | Verdict::Fail
+        | Verdict::Inconclusive
+        | Verdict::Error => true,
+    }
+}
+
+/// The outcome of a case without a verdict because the target is gone.
 fn unreachable(why: String) -> Outcome {
     Outcome {
         verdict: Verdict::Inconclusive,
@@ -126,22 +161,59 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     if let Some(reason) = case.needs.iter().find_map(|need| target.lacks(*need)) {
         return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
-    let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());
+    for attempt in 0..AGAIN_MAX {
+        let (outcome, is_throttled) = try_case(&target, case, leftovers).await;
+        if !is_throttled {
+            return Outcome { duration: began.elapsed(), ..outcome };
+        }
+        sleep(Duration::from_secs(1 << attempt)).await;
+    }
+    let why = format!("the hub throttles the case, {AGAIN_MAX} times in a row");
+    finish(Ended::Stopped(Vec::new(), Stop::Inconclusive(why)), Vec::new())
+}
+
+/// Runs the body of a case once and removes what it registered; `true` when the hub throttled a
+/// request of the case that could not be sent again by itself, and the case did not pass.
+async fn try_case(
+    target: &Arc<Target>,
+    case: &'static Case,
+    leftovers: &Leftovers,
+) -> (Outcome, bool) {
+    let began = Instant::now();
+    let mut bench = Bench::new(Arc::clone(target), leftovers.clone());
     let budget = target.stretched(CASE);
-    let result = timeout(budget, (case.run)(&mut bench)).await;
+    let courtesy = bench.courtesy.clone();
+    let result = bounded((case.run)(&mut bench), budget, &courtesy).await;
     let recorder = bench.recorder.clone();
     let trace = recorder.records();
     bench.clean_up().await;
     let (findings, checked) = bench.into_findings();
     let ended = match result {
-        Ok(Ok(())) => Ended::Whole(findings, checked),
-        Ok(Err(stop)) => Ended::Stopped(findings, stop),
-        Err(_) => Ended::Stopped(
+        Some(Ok(())) => Ended::Whole(findings, checked),
+        Some(Err(stop)) => Ended::Stopped(findings, stop),
+        None => Ended::Stopped(
             findings,
             Stop::Inconclusive(format!("the case did not end within {budget:?}")),
         ),
     };
-    finish(ended, trace)
+    let is_throttled = courtesy.is_unrepeated(&trace);
+    let outcome = conclude(case, ended, trace, began.elapsed());
+    let is_throttled = is_throttled && depends_on_target(outcome.verdict);
+    (outcome, is_throttled)
+}
+
+/// Runs a body for at most `budget`, not counting the time that it waits on purpose.
+async fn bounded(mut body: Body<'_>, budget: Duration, courtesy: &Courtesy) -> Option<Checked> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let deadline = began + budget + courtesy.held();
+        if let Ok(result) = timeout_at(deadline, &mut body).await {
+            return Some(result);
+        }
+        if began + budget + courtesy.held() <= deadline {
+            return None;
+        }
+    }
 }
 
 /// Removes whatever cases left behind, for example because the run was broken off.
@@ -149,9 +221,9 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
 /// What is gone is no leftover any more.
 pub async fn clean_up(target: &Target, leftovers: &Leftovers) {
     let recorder = Recorder::new(false);
-    for device in leftovers.ids() {
-        if remove(target, &device, &recorder).await {
-            leftovers.remove(&device);
+    for leftover in leftovers.all() {
+        if remove(target, &leftover, &recorder).await {
+            leftovers.remove(&leftover);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The hub under test: where it is, and with what right it is used.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
@@ -19,7 +21,7 @@ use twinspec_model::time::Time;
 use crate::agent_profile::AgentProfile;
 use crate::bench::agent::{Stage, Subject};
 use crate::case::Need;
-use crate::pace::Pace;
+use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
 use crate::profile::Profile;
 
@@ -48,6 +50,8 @@ pub struct Target {
     pub keep_secrets: bool,
     /// Whether nobody else uses the hub meanwhile.
     pub dedicated: bool,
+    /// Whether cases may wait in real time where the hub's clock cannot be moved.
+    pub takes_time: bool,
     /// The hub's clock, as far as it was moved through the control interface.
     pub clock: Clock,
     /// The control interface.
@@ -57,7 +61,9 @@ pub struct Target {
     /// Devices made beforehand; empty where the hub has a registry.
     pub pool: Pool,
     /// How fast requests may follow each other.
-    pub pace: Pace,
+    pub pace: Arc<Pace>,
+    /// How many cases may have jobs at a time.
+    pub job_turns: Arc<Semaphore>,
     /// Start of every identity's name.
     pub prefix: String,
     /// The agent that is judged in place of the hub.
@@ -126,7 +132,7 @@ impl Target {
     /// When the machine does not provide ports, keys or a folder for scratch files.
     pub async fn agent(profile: AgentProfile) -> io::Result<Self> {
         let stage = Stage::default();
-        let name = format!("agent {}", profile.name);
+        let name = profile.name.clone();
         let mut listen = Listen::default();
         if let Some(meet) = &profile.meet {
             let problem = |error| io::Error::other(format!("meet.mqtts {:?}: {error}", meet.mqtts));
@@ -161,8 +167,17 @@ impl Target {
         let mut config = HubConfig::new("localhost", seed());
         if needs.contains(&Need::Throttling) {
             let rule = Some(ThrottleRule { operations_per_second: 1, burst: 5 });
-            config.throttles =
-                Throttles { twin_reads: rule, twin_updates: rule, registry: rule, queries: rule };
+            config.throttles = Throttles {
+                twin_reads: rule,
+                twin_updates: rule,
+                registry: rule,
+                queries: rule,
+                jobs: rule,
+                ..Throttles::default()
+            };
+        }
+        if needs.contains(&Need::OneJob) {
+            config.limits.running_jobs_max = Some(1);
         }
         let mut target =
             Self::embedded_with(embedded.overlay, config, self.profile.clone()).await?;
@@ -191,17 +206,21 @@ impl Target {
         match need {
             Need::Claim(_) => None,
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
+            Need::OneJob => Some("needs a hub that runs one job at a time".to_owned()),
             Need::Control => control(),
-            Need::Clock => control().or_else(dedicated),
+            Need::Clock if self.control.is_some() => dedicated(),
+            Need::Clock => (!self.takes_time)
+                .then(|| "waits in real time, and --no-slow leaves that out".to_owned()),
             Need::Alone => dedicated(),
             Need::Policies => self
                 .profile
                 .policies
                 .is_empty()
                 .then(|| "needs keys of all policies; see [policies] of the profile".to_owned()),
-            Need::DeviceAuthority => {
-                Some("needs a device authority that only the embedded hub knows".to_owned())
-            }
+            Need::DeviceAuthority => self.device_authority.is_none().then(|| {
+                "needs an authority for device certificates; see [device_authority] of the profile"
+                    .to_owned()
+            }),
             Need::Tls => {
                 (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
             }
@@ -211,7 +230,20 @@ impl Target {
     /// Whether cases with `needs` must run while no other case does.
     #[must_use]
     pub fn runs_alone(&self, needs: &[Need]) -> bool {
-        !self.is_embedded() && needs.iter().any(|need| need.is_private())
+        let concerns_all = |need: &Need| match need {
+            // Without a control interface nobody moves the clock.
+            Need::Clock => self.control.is_some(),
+            need => need.is_private(),
+        };
+        !self.is_embedded() && needs.iter().any(concerns_all)
+    }
+
+    /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
+    #[must_use]
+    pub fn is_slow(&self, needs: &[Need]) -> bool {
+        needs.contains(&Need::Clock)
+            && self.control.is_none()
+            && needs.iter().all(|need| self.lacks(*need).is_none())
     }
 
     /// The base64 key of the policy `name`.
@@ -267,6 +299,8 @@ impl Target {
         Ok(Self {
             control: Some(control),
             device_authority: Some(device_authority),
+            // Ours runs any number of jobs.
+            job_turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             embedded: Some(Embedded { hub, overlay }),
             ..target
         })
@@ -281,6 +315,9 @@ impl Target {
         profile: Profile,
     ) -> Self {
         let operator = Operator::new(http.clone(), &trust);
+        // The profile was checked when it was read.
+        let device_authority =
+            profile.device_authority.as_ref().and_then(|files| files.read().ok());
         let prefix = format!("twinspec-{:010x}", fastrand::u64(..1 << 40));
         Self {
             name,
@@ -291,14 +328,16 @@ impl Target {
             operator,
             // The profile was checked when it was read.
             pool: Pool::new(&profile.devices).unwrap_or_default(),
-            pace: Pace::new(profile.requests_per_second),
+            pace: Arc::new(Pace::new(profile.requests_per_second)),
+            job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
             profile,
             patience: 1.0,
             keep_secrets: false,
             dedicated: false,
+            takes_time: true,
             clock: Clock::default(),
             control: None,
-            device_authority: None,
+            device_authority,
             prefix,
             agent: None,
             names: AtomicU64::new(0),
@@ -310,6 +349,12 @@ impl Target {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// How requests to this target wait for each other.
+    #[must_use]
+    pub fn courtesy(&self) -> Courtesy {
+        Courtesy::new(Arc::clone(&self.pace), !self.is_embedded())
     }
 
     /// `budget` as this target's patience stretches it.

@@ -126,15 +126,27 @@ impl Served {
     }
 }
 
+impl Drop for Served {
+    /// A hub that outlives a failed test would keep the test's output open.
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+    }
+}
+
 #[test]
 fn a_separately_started_hub_is_judged_and_a_wrong_key_is_told() {
     let hub = Served::start();
     let right = hub.announcement["service_connection_string"].as_str().unwrap();
     let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
-    let arguments = ["test", "hub", "--mqtt", mqtt, "--http", http, "--connection-string"];
+    let arguments =
+        ["test", "hub", "--mqtt", mqtt, "--http", http, "--no-slow", "--connection-string"];
     let judged = twinspec(&[&arguments[..], &[right]].concat());
     assert_eq!(judged.status.code(), Some(0), "{}", stdout(&judged));
-    assert!(stdout(&judged).contains("CONFORMANT"), "{}", stdout(&judged));
+    assert!(stdout(&judged).contains("\nCONFORMANT"), "{}", stdout(&judged));
+    assert!(stdout(&judged).contains("--no-slow leaves that out"), "{}", stdout(&judged));
+    let listed = stdout(&twinspec(&[&arguments[..], &[right, "--list"]].concat()));
+    assert!(listed.lines().filter(|line| line.ends_with(" (slow)")).count() > 10, "{listed}");
+    assert!(!stdout(&twinspec(&["--list"])).contains("(slow)"));
     let wrong = twinspec(&[&arguments[..], &[STRANGER]].concat());
     assert_eq!(wrong.status.code(), Some(3));
     assert!(stderr(&wrong).contains("refuses the connection string's policy or key"));
@@ -218,11 +230,18 @@ fn a_profile_takes_cases_out_with_its_reason() {
     std::fs::write(&profile, text).unwrap();
     let (profile, json) = (profile.display().to_string(), scratch("unsupported.json"));
     let report = format!("json={}", json.display());
-    let filter = ["--filter", "HUB-TWIN-020", "--report", &report];
-    let output = twinspec(&[&["test", "hub", "--profile", &profile], &filter[..]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let judge = |filter: &str| {
+        let filter = ["--filter", filter, "--report", &report];
+        twinspec(&[&["test", "hub", "--profile", &profile], &filter[..]].concat())
+    };
+    let output = judge("HUB-TWIN-020");
+    assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
+    assert!(stdout(&output).contains("NOTHING JUDGED: 2 cases"), "{}", stdout(&output));
     let finding = &read_json(&json)["cases"][0]["findings"][0]["seen"];
     assert_eq!(finding, "HUB-TWIN-020: never throttles");
+    let output = judge("HUB-TWIN-020,twin-get-echoes-rid");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("\nCONFORMANT: 3 cases"), "{}", stdout(&output));
 }
 
 #[test]
@@ -230,15 +249,18 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
     for (arguments, words) in [
         (&["--filter", "no-such-case"][..], "no case matches"),
         (&["--shard", "4/3"], "expected I/N"),
+        (&["--filter", "twin-get-echoes-rid", "--shard", "1/2"], "none of the 1 cases"),
         (&["--report", "pdf=x"], "expected json=PATH or junit=PATH"),
         (&["test", "hub", "--mqtt", "mqtt://hub.example"], "accepted on loopback only"),
         (&["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"], "need --connection-string"),
         (&["test", "hub", "--connection-string", "HostName=h"], "SharedAccessKeyName is missing"),
         (&["explain", "HUB-NONE-1"], "nothing is called"),
+        (&["serve", "--hostname", "not a name"], "expected a DNS name"),
+        (&["serve", "--hostname", "hub..example"], "expected a DNS name"),
         (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
         (
             &["serve", "--throttle", "twins=1"],
-            "expected twin-reads, twin-updates, registry or queries",
+            "expected twin-reads, twin-updates, registry, queries, jobs or job-operations",
         ),
         (&["test", "hub", "--profile", "none.toml"], "none.toml"),
     ] {
@@ -246,6 +268,38 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn a_hub_that_cannot_start_leaves_no_file_behind() {
+    let folder = scratch("serve-fails");
+    std::fs::create_dir_all(&folder).unwrap();
+    let ids = scratch("ids.txt");
+    std::fs::write(&ids, "no good id\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["serve", "--mqtt", "127.0.0.1:0", "--devices", &ids.display().to_string()])
+        .env("TMPDIR", &folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot register no good id"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing_and_a_full_disk_is_told() {
+    let list = |stdout: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinspec"));
+        command.args(["list", "cases"]).stdout(stdout).output().unwrap()
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = list(writer.into());
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = list(full.into());
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).starts_with("twinspec: standard output: "), "{}", stderr(&output));
 }
 
 #[test]

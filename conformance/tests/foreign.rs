@@ -55,4 +55,19 @@ async fn an_implementation_that_is_missing_ends_or_babbles_is_an_error() {
     assert!(run(&["true"]).await.is_err());
     let error = run(&["yes", "no JSON"]).await.unwrap_err().to_string();
     assert!(error.contains("unreadable"), "{error}");
+    let error = run(&["cat", "/dev/zero"]).await.unwrap_err().to_string();
+    assert!(error.contains("a line is longer than 4194304 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_says_one_thing() {
+    for (members, words) in [
+        (r#""expect":{},"unsupported":"later""#, "both expect and unsupported"),
+        (r#""unsupported":" ""#, "unsupported without a reason"),
+        (r#""unsupported":null"#, "neither expect nor unsupported"),
+    ] {
+        let answer = format!(r#"{{"id":"twin-patch-a001",{members}}}"#);
+        let error = run(&["yes", &answer]).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Judged is the embedded reference hub, or the hub that the environment names:
 //! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CONTROL`,
-//! `TWINSPEC_CA` and `TWINSPEC_PROFILE` mean what the flags of `twinspec test hub` mean.
+//! `TWINSPEC_CA`, `TWINSPEC_PROFILE` and `TWINSPEC_NO_SLOW` mean what the flags of
+//! `twinspec test hub` mean.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -44,7 +45,7 @@ static STAGE: OnceLock<Stage> = OnceLock::new();
 fn judge(case: Selected) -> Result<(), Failed> {
     let stage = STAGE.get_or_init(|| {
         let runtime = Runtime::new().expect("a tokio runtime can be started");
-        let target = runtime.block_on(target()).map(Arc::new);
+        let target = runtime.block_on(target());
         Stage { runtime, target }
     });
     let target = stage.target.as_ref().map_err(Failed::from)?;
@@ -64,13 +65,13 @@ fn judge(case: Selected) -> Result<(), Failed> {
     }
 }
 
-async fn target() -> Result<Target, String> {
+async fn target() -> Result<Arc<Target>, String> {
     let profile = match env::var("TWINSPEC_PROFILE") {
         Ok(path) => Profile::read(Path::new(&path)).map_err(|error| error.to_string())?,
         Err(_) => Profile::default(),
     };
     let Ok(credentials) = env::var("TWINSPEC_CONNECTION_STRING") else {
-        return Target::embedded(profile).await.map_err(|error| error.to_string());
+        return Target::embedded(profile).await.map(Arc::new).map_err(|error| error.to_string());
     };
     let endpoint = |name| match env::var(name) {
         Ok(text) => text.parse().map(Some).map_err(|error| format!("{name}: {error}")),
@@ -87,6 +88,9 @@ async fn target() -> Result<Target, String> {
         credentials: credentials.parse().map_err(|error| format!("{error}"))?,
         trust: trust.map_err(|error| error.to_string())?,
     };
-    let target = Target::foreign(parts, profile);
+    let mut target = Target::foreign(parts, profile);
+    target.takes_time =
+        env::var("TWINSPEC_NO_SLOW").map_or(true, |text| text.is_empty() || text == "0");
+    let target = Arc::new(target);
     twinspec::preflight::check(&target).await.map(|()| target)
 }

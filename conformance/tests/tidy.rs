@@ -26,7 +26,9 @@ const COVERED: &[&str] = &[
     "HUB-METH",
     "HUB-AUTH",
     "HUB-REG",
+    "HUB-CFG",
     "HUB-HTTP",
+    "QRY",
 ];
 
 fn root() -> PathBuf {

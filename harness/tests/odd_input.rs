@@ -259,3 +259,98 @@ async fn a_request_body_beyond_the_limit_is_told_so() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     bench.is_well().await;
 }
+
+#[tokio::test]
+async fn an_empty_client_id_with_a_kept_session_is_refused_before_the_end() {
+    let bench = Bench::new().await;
+    let mut device = bench.open().await;
+    // Protocol MQTT, level 4, clean session 0, keep-alive 60 s, a client id of no bytes.
+    let connect = b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x3c\x00\x00";
+    device.send_bytes(connect).await.unwrap();
+    match next(&mut device).await {
+        Seen::Packet(Packet::ConnAck(answer)) => assert_eq!(answer.code.number(), 2),
+        other => panic!("{other}"),
+    }
+    assert_eq!(next(&mut device).await, Seen::Closed);
+    // Later on it is just one more malformed packet.
+    let mut device = bench.connect().await;
+    device.send_bytes(connect).await.unwrap();
+    assert_eq!(next(&mut device).await, Seen::Closed);
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_is_a_bad_request() {
+    let bench = Bench::new().await;
+    let port = bench.hub.addresses().http.unwrap().port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = "PATCH /twins/d?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\n\
+                content-length: 100\r\n\r\n{\"tags\":";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    timeout(WAIT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("ended early"), "{answer}");
+    bench.is_well().await;
+}
+
+#[tokio::test]
+async fn a_websocket_upgrade_keeps_to_its_protocol() {
+    const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const VERSION: &str = "sec-websocket-version: 13\r\n";
+    const UPGRADE: &str = "connection: keep-alive, Upgrade\r\n";
+    let bench = Bench::new().await;
+    let ask = async |method: &str, headers: String| {
+        let request = format!(
+            "{method} /$iothub/websocket HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\n\
+             sec-websocket-protocol: mqtt\r\n{headers}\r\n"
+        );
+        let answer = bench.http(request.as_bytes()).await;
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    assert_eq!(ask("GET", format!("{UPGRADE}{VERSION}{KEY}")).await, "101");
+    assert_eq!(ask("GET", format!("{UPGRADE}sec-websocket-version: 8\r\n{KEY}")).await, "426");
+    assert_eq!(ask("GET", format!("{UPGRADE}{KEY}")).await, "426");
+    let short = "sec-websocket-key: c2hvcnQ=\r\n";
+    assert_eq!(ask("GET", format!("{UPGRADE}{VERSION}{short}")).await, "400");
+    assert_eq!(ask("GET", format!("{UPGRADE}{VERSION}")).await, "400");
+    assert_eq!(ask("GET", format!("connection: close\r\n{VERSION}{KEY}")).await, "400");
+    assert_eq!(ask("POST", format!("{UPGRADE}{VERSION}{KEY}")).await, "400");
+}
+
+#[tokio::test]
+async fn a_device_token_with_a_longer_scope_is_no_key_to_other_paths() {
+    let bench = Bench::new().await;
+    let post = async |resource: &str| {
+        let token = Bench::token(&bench.key, resource, None);
+        let request = format!(
+            "POST /devices/d/messages/events?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\n\
+             connection: close\r\nauthorization: {token}\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
+        bench.http(request.as_bytes()).await.get(9..12).unwrap_or_default().to_owned()
+    };
+    assert_eq!(post("localhost/devices/d").await, "204");
+    assert_eq!(post("localhost/devices/d/messages/events").await, "204");
+    assert_eq!(post("localhost/devices/d/api-version=2016-11-14").await, "401");
+    assert_eq!(post("localhost/devices/d/messages/devicebound").await, "401");
+}
+
+#[tokio::test]
+async fn a_bulk_call_with_something_else_than_objects_changes_nothing() {
+    let bench = Bench::new().await;
+    let key = bench.hub.policy_key("iothubowner").unwrap();
+    let token = Bench::token(&key, "localhost", Some("iothubowner"));
+    let ask = async |method: &str, path: &str, body: &str| {
+        let request = format!(
+            "{method} {path}?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+             authorization: {token}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        bench.http(request.as_bytes()).await
+    };
+    let answer = ask("POST", "/devices", r#"[{"id":"new"},1,null]"#).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("Item 1 of the bulk operation is no JSON object"), "{answer}");
+    assert!(ask("GET", "/devices/new", "").await.starts_with("HTTP/1.1 404"));
+    assert!(ask("POST", "/devices", r#"[{"id":"new"}]"#).await.starts_with("HTTP/1.1 200"));
+}

@@ -75,6 +75,9 @@ impl SasToken {
         let decoded = |text: &str| percent::decode(text).ok_or(SasError::Malformed("bad escape"));
         let signed_resource = field("sr").ok_or(SasError::Malformed("sr is missing"))?;
         let signed_expiry = field("se").ok_or(SasError::Malformed("se is missing"))?;
+        if !signed_expiry.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(SasError::Malformed("se is no number of seconds"));
+        }
         let seconds: u64 =
             signed_expiry.parse().map_err(|_| SasError::Malformed("se is no number of seconds"))?;
         if seconds == 0 {
@@ -123,6 +126,12 @@ impl SasToken {
             Ok(()) => Err(SasError::Scope),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the token's scope covers `resource`, host and path of what is accessed.
+    #[must_use]
+    pub fn covers(&self, resource: &str) -> bool {
+        covers(&self.resource, resource)
     }
 
     /// Whether the token has ended at `now`, clock differences allowed for.
@@ -274,6 +283,16 @@ mod tests {
         assert_eq!(token.verify(&[KEY], "hub.example/devices/ab/modules/m", now()), Ok(()));
         let neighbour = token.verify(&[KEY], "hub.example/devices/abc", now());
         assert_eq!(neighbour, Err(SasError::Scope));
+    }
+
+    #[test]
+    fn an_expiry_is_written_in_digits_only() {
+        for expiry in ["+1900000000", "-1", "1e9", "", " 1900000000"] {
+            let text = format!("{PREFIX}sr=h&sig=AAAA&se={expiry}");
+            let parsed = SasToken::parse(&text).map(|token| token.expiry);
+            assert_eq!(parsed, Err(SasError::Malformed("se is no number of seconds")), "{text}");
+        }
+        assert!(SasToken::parse(&format!("{PREFIX}sr=h&sig=AAAA&se=1900000000")).is_ok());
     }
 
     #[test]

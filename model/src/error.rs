@@ -46,6 +46,14 @@ error_codes! {
     DeviceDefinedMultipleTimes = 400_011,
     /// A `deviceScope` that no Edge device has.
     InvalidDeviceScope = 400_028,
+    /// The target condition of a configuration cannot be read.
+    InvalidConfigurationTargetCondition = 400_401,
+    /// The content of a configuration breaks a rule.
+    InvalidConfigurationContent = 400_402,
+    /// The content of a configuration that exists was to be changed.
+    CannotModifyImmutableConfigurationContent = 400_403,
+    /// A custom metric of a configuration is no query, or one too many.
+    InvalidConfigurationCustomMetricsQuery = 400_404,
     /// Credentials are missing, wrong, expired or insufficient.
     IotHubUnauthorizedAccess = 401_002,
     /// A device has as many cloud-to-device messages waiting as it may have.
@@ -62,16 +70,28 @@ error_codes! {
     DeviceNotFound = 404_001,
     /// No such module.
     ModuleNotFound = 404_010,
+    /// No such job.
+    JobNotFound = 404_002,
     /// The device is not connected, or does not listen to methods.
     DeviceNotOnline = 404_103,
+    /// No such configuration.
+    ConfigurationNotFound = 404_301,
     /// The path exists but not for this HTTP method.
     GenericMethodNotAllowed = 405_000,
+    /// The job has come too far for what was asked.
+    OperationNotAllowedInCurrentState = 405_102,
     /// The device identity exists already.
     DeviceAlreadyExists = 409_001,
+    /// The id of the job is in use.
+    JobAlreadyExists = 409_104,
     /// The module identity exists already.
     ModuleAlreadyExistsOnDevice = 409_301,
+    /// The configuration exists already.
+    ConfigurationAlreadyExists = 409_401,
     /// `If-Match` or `$version` names another state than the current one.
     PreconditionFailed = 412_001,
+    /// A device was not reached before the end of a job.
+    JobRunPreconditionFailed = 412_003,
     /// A lock token that is not, or no longer, held.
     DeviceMessageLockLost = 412_002,
     /// The request body is larger than the service reads.
@@ -80,8 +100,12 @@ error_codes! {
     MessageTooLarge = 413_001,
     /// A device has as many modules as it may have.
     TooManyModulesOnDevice = 413_003,
+    /// A hub has as many configurations as it may have.
+    ConfigurationCountLimitExceeded = 413_101,
     /// Too many operations in too short a time.
     ThrottlingException = 429_001,
+    /// As many jobs are running as the tier allows.
+    ThrottlingMaxActiveJobCountExceeded = 429_004,
     /// The device's answer cannot be passed on.
     GenericBadGateway = 502_000,
     /// The device did not answer a method call in time.

@@ -83,6 +83,25 @@ impl MethodCall {
     }
 }
 
+/// The JSON text that a back end gets of what a device answered: the device's own, or `null` where it
+/// sent nothing (HUB-METH-006, HUB-METH-007).
+///
+/// # Errors
+/// [`ErrorCode::GenericBadGateway`] for what is too large or no JSON (A-H55).
+pub fn answer_payload(body: &[u8]) -> Result<&str, Refusal> {
+    let bad = |why: &str| Refusal::new(ErrorCode::GenericBadGateway, why);
+    match body {
+        [] => Ok("null"),
+        body if body.len() > PAYLOAD_BYTES_MAX => {
+            Err(bad("The device's answer is larger than the hub passes on."))
+        }
+        body => match serde_json::from_slice::<&RawValue>(body) {
+            Ok(raw) => Ok(raw.get()),
+            Err(_) => Err(bad("The device's answer is not JSON.")),
+        },
+    }
+}
+
 fn name(name: Option<String>) -> Result<String, Refusal> {
     let name = name.unwrap_or_default();
     if name.trim().is_empty() {

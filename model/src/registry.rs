@@ -51,6 +51,8 @@ pub struct Settings {
     pub device_scope: Option<String>,
     /// The scopes of the parents.
     pub parent_scopes: Vec<String>,
+    /// Who looks after a module, in its back end's words; devices have none.
+    pub managed_by: Option<String>,
 }
 
 /// How an identity proves who it is.
@@ -171,7 +173,9 @@ impl Record {
             "authentication": self.settings.authentication.to_json(),
         });
         let rest = match &self.identity.module {
-            Some(module) => json!({ "moduleId": module, "managedBy": null }),
+            Some(module) => {
+                json!({ "moduleId": module, "managedBy": self.settings.managed_by })
+            }
             None => json!({
                 "status": self.status(),
                 "statusReason": self.settings.status_reason,
@@ -236,6 +240,7 @@ impl SettingsRequest {
                 edge,
                 device_scope: device_scope.map(str::to_owned),
                 parent_scopes: scopes.filter_map(Value::as_str).map(str::to_owned).collect(),
+                managed_by: text(body, "managedBy")?.map(str::to_owned),
             },
         })
     }

@@ -28,6 +28,10 @@ pub(crate) struct Server {
     process: Child,
     /// The port of plain MQTT.
     pub(crate) port: u16,
+    /// The port of plain HTTP; 0 for a broker.
+    pub(crate) http_port: u16,
+    /// The key of the policy iothubowner; empty for a broker.
+    pub(crate) policy_key: String,
     /// Ids and keys of the registered devices; none for a broker.
     pub(crate) devices: Vec<(String, String)>,
 }
@@ -36,7 +40,7 @@ impl Server {
     /// The reference hub with `count` devices.
     pub(crate) fn reference_hub(count: usize) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
-            .args(["serve", "--mqtt", "127.0.0.1:0", "--format", "json"])
+            .args(["serve", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--format", "json"])
             .args(["--devices", &count.to_string()])
             .stdout(Stdio::piped())
             .spawn()
@@ -44,16 +48,24 @@ impl Server {
         let output = process.stdout.take().expect("the output is piped");
         let mut documents = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
         let announcement = documents.next().expect("an announcement").expect("as JSON");
-        let endpoint = announcement["endpoints"]["mqtt"].as_str().expect("an endpoint");
-        let port = endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
-        let member = |device: &Value, name: &str| {
-            let text = device["connection_string"].as_str().unwrap_or_default();
+        let port = |scheme: &str| {
+            let endpoint = announcement["endpoints"][scheme].as_str().expect("an endpoint");
+            let port = endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
+            port.expect("a port")
+        };
+        let member = |text: &Value, name: &str| {
+            let text = text.as_str().unwrap_or_default();
             let part = text.split(';').find_map(|part| part.strip_prefix(name));
             part.unwrap_or_default().to_owned()
         };
         let devices = announcement["devices"].as_array().into_iter().flatten();
-        let devices = devices.map(|d| (member(d, "DeviceId="), member(d, "SharedAccessKey=")));
-        Self { process, port: port.expect("a port"), devices: devices.collect() }
+        let devices = devices.map(|device| {
+            let text = &device["connection_string"];
+            (member(text, "DeviceId="), member(text, "SharedAccessKey="))
+        });
+        let policy_key = member(&announcement["service_connection_string"], "SharedAccessKey=");
+        let (port, http_port) = (port("mqtt"), port("http"));
+        Self { process, port, http_port, policy_key, devices: devices.collect() }
     }
 
     /// The mosquitto broker; `None` when the machine has none.
@@ -69,7 +81,8 @@ impl Server {
             command.spawn().ok()
         };
         let process = start("mosquitto").or_else(|| start("/usr/sbin/mosquitto"))?;
-        let server = Self { process, port, devices: Vec::new() };
+        let policy_key = String::new();
+        let server = Self { process, port, http_port: 0, policy_key, devices: Vec::new() };
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if began.elapsed() > START {
@@ -141,18 +154,24 @@ impl Client {
 
     /// Waits for `count` packets.
     pub(crate) async fn receive(&mut self, count: usize) -> io::Result<()> {
-        let mut missing = count;
-        while missing > 0 {
-            match mqtt::decode(&mut self.inbox, 1 << 20).map_err(io::Error::other)? {
-                Some(_) => missing -= 1,
-                None => {
-                    if self.stream.read_buf(&mut self.inbox).await? == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                }
-            }
+        for _ in 0..count {
+            self.packet().await?;
         }
         Ok(())
+    }
+
+    /// Waits for a packet.
+    pub(crate) async fn packet(&mut self) -> io::Result<Packet> {
+        loop {
+            if let Some(packet) =
+                mqtt::decode(&mut self.inbox, 1 << 20).map_err(io::Error::other)?
+            {
+                return Ok(packet);
+            }
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ const MESSAGE_MILLISECONDS = 10_000;
 /** How much of a value a failure shows. */
 const SHOWN_CHARACTERS = 200;
 
+export const METHODS = "$iothub/methods/POST/#";
 export const ANSWERS = "$iothub/twin/res/#";
 export const DESIRED = "$iothub/twin/PATCH/properties/desired/#";
 
@@ -84,6 +85,14 @@ export async function watchDesired(client, clientId) {
   equal("copy given to a new listener", await inbox.take(), twin.properties.desired);
   await eventually("SUBACK", () => wire.from("suback").length > before);
   return { twin, desired: inbox };
+}
+
+/** Answers a method from now on; the hub has granted the subscription when this returns. */
+export async function answerMethod(client, clientId, name, handler) {
+  const wire = wireOf(clientId);
+  client.onDeviceMethod(name, handler);
+  const isGranted = () => wire.subscribed().includes(METHODS) && wire.from("suback").length > 0;
+  await eventually("SUBACK for methods", isGranted);
 }
 
 /** Compares as JSON, the order of keys aside. */

@@ -15,10 +15,11 @@ export class Hub {
   #ended;
   #unused;
   #caFile;
+  #policies;
 
-  /** A hub that is ready, with so many devices. */
-  static async start(binary, devices) {
-    const hub = new Hub(binary, devices);
+  /** A hub that is ready, with so many devices; `options` are further ones of `twinspec serve`. */
+  static async start(binary, devices, options = []) {
+    const hub = new Hub(binary, devices, options);
     try {
       hub.#read(await announcement(hub.#process.stdout));
     } catch (error) {
@@ -28,11 +29,11 @@ export class Hub {
     return hub;
   }
 
-  constructor(binary, devices) {
+  constructor(binary, devices, options) {
     const listen = ["--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"];
     const rest = ["--hostname", HOSTNAME, "--devices", String(devices), "--format", "json"];
     const stdio = ["ignore", "pipe", "inherit"];
-    this.#process = spawn(binary, ["serve", ...listen, ...rest], { stdio });
+    this.#process = spawn(binary, ["serve", ...listen, ...rest, ...options], { stdio });
     this.#ended = once(this.#process, "exit");
     // Whoever waits for the end is told; nobody else needs to hear that it did not start.
     this.#ended.catch(() => {});
@@ -47,12 +48,20 @@ export class Hub {
     this.mqttsPort = portOf(announced.endpoints.mqtts);
     // The SDK takes a port in the name of a gateway; user name and token keep the hub's name.
     this.gateway = `localhost:${this.mqttsPort}`;
-    const service = announced.service_connection_string;
-    this.backend = new Backend(service, portOf(announced.endpoints.https), this.ca);
+    this.httpsPort = portOf(announced.endpoints.https);
+    this.#policies = announced.policies;
+    this.service = announced.service_connection_string;
+    this.backend = new Backend(this.service, this.httpsPort, this.ca);
     this.#unused = announced.devices.map((each) => ({
       id: each.device_id,
       connectionString: each.connection_string,
     }));
+  }
+
+  /** The connection string of one of the hub's policies. */
+  policy(name) {
+    const key = this.#policies[name];
+    return `HostName=${this.hostname};SharedAccessKeyName=${name};SharedAccessKey=${key}`;
   }
 
   /** A registered device no other check uses: `id` and `connectionString`. */

@@ -9,8 +9,6 @@ export const { Client, Message, ModuleClient, SharedAccessKeyAuthenticationProvi
 export const { Mqtt } = installed("azure-iot-device-mqtt");
 export const { errors } = installed("azure-iot-common");
 
-const mqtt = createRequire(installed.resolve("azure-iot-mqtt-base"))("mqtt");
-
 /** What passed between one client id and the hub, over all of its connections. */
 class Wire {
   sent = [];
@@ -46,12 +44,16 @@ export function wireOf(clientId) {
   return wires.get(clientId);
 }
 
-// The events `packetsend` and `packetreceive` are part of the MQTT library's public interface.
-const { connect } = mqtt;
-mqtt.connect = (address, options) => {
-  const wire = wireOf(options.clientId);
-  const connection = connect(address, options);
-  connection.on("packetsend", (packet) => wire.sent.push(packet));
-  connection.on("packetreceive", (packet) => wire.received.push(packet));
-  return connection;
-};
+/** Hears what an MQTT library sends and receives from now on, through its own public events. */
+export function hear(mqtt) {
+  const { connect } = mqtt;
+  mqtt.connect = (address, options) => {
+    const wire = wireOf(options.clientId);
+    const connection = connect(address, options);
+    connection.on("packetsend", (packet) => wire.sent.push(packet));
+    connection.on("packetreceive", (packet) => wire.received.push(packet));
+    return connection;
+  };
+}
+
+hear(createRequire(installed.resolve("azure-iot-mqtt-base"))("mqtt"));

@@ -11,7 +11,8 @@ use twinspec_harness::device::{Device, Seen};
 use twinspec_model::wire::mqtt::{Packet, PacketId, Publish, Qos, SubAck, Subscribe, Unsubscribe};
 use twinspec_model::wire::topic::{DeviceTopic, Filter, HubTopic};
 
-use super::shorten;
+use super::{shorten, words};
+use crate::pace::Courtesy;
 use crate::verdict::{Checked, Stop};
 
 /// An open connection of a scripted device.
@@ -19,6 +20,7 @@ pub struct Connection {
     device: Device,
     answer_budget: Duration,
     alive_budget: Duration,
+    courtesy: Courtesy,
     backlog: VecDeque<Packet>,
     next_id: u16,
     next_rid: u32,
@@ -110,22 +112,31 @@ impl Absent {
 
 impl Connection {
     /// A connection on an open transport.
-    pub(super) fn new(device: Device, answer_budget: Duration, alive_budget: Duration) -> Self {
+    pub(super) fn new(
+        device: Device,
+        answer_budget: Duration,
+        alive_budget: Duration,
+        courtesy: Courtesy,
+    ) -> Self {
         Self {
             device,
             answer_budget,
             alive_budget,
+            courtesy,
             backlog: VecDeque::new(),
             next_id: 1,
             next_rid: fastrand::u32(..),
         }
     }
 
-    /// Sends a packet.
+    /// Sends a packet; a request waits for its turn.
     ///
     /// # Errors
     /// [`Stop::Inconclusive`] when the connection is broken.
     pub async fn send(&mut self, packet: &Packet) -> Checked {
+        if is_request(packet) {
+            self.courtesy.place().await;
+        }
         let sent = self.device.send(packet).await;
         sent.map_err(|error| Stop::Inconclusive(format!("cannot send {}: {error}", packet.name())))
     }
@@ -177,7 +188,7 @@ impl Connection {
             other => Err(Stop::Broken {
                 requirement: "HUB-SESS-002",
                 allowed,
-                seen: format!("a SUBACK with {other:?}"),
+                seen: format!("a SUBACK with {}", words(&other)),
             }),
         }
     }
@@ -199,10 +210,8 @@ impl Connection {
     /// # Errors
     /// When no answer comes (HUB-TWIN-001).
     pub async fn twin_get(&mut self) -> Checked<TwinAnswer> {
-        let rid = self.new_rid();
-        let topic = DeviceTopic::TwinGet { rid: rid.clone() }.to_topic();
-        self.publish(&topic, " ").await?;
-        self.twin_answer(&rid).await
+        let request = |rid| DeviceTopic::TwinGet { rid };
+        self.twin_request("HUB-TWIN-001", request, " ").await
     }
 
     /// Reads the twin: its document.
@@ -234,10 +243,27 @@ impl Connection {
     /// # Errors
     /// When no answer comes (HUB-TWIN-008).
     pub async fn report_text(&mut self, body: &str) -> Checked<TwinAnswer> {
-        let rid = self.new_rid();
-        let topic = DeviceTopic::TwinPatch { rid: Some(rid.clone()), version: None };
-        self.publish(&topic.to_topic(), body).await?;
-        self.twin_answer(&rid).await
+        let request = |rid| DeviceTopic::TwinPatch { rid: Some(rid), version: None };
+        self.twin_request("HUB-TWIN-008", request, body).await
+    }
+
+    /// Sends a twin request with a new request id, and again with another while the hub throttles.
+    async fn twin_request(
+        &mut self,
+        requirement: &'static str,
+        request: impl Fn(String) -> DeviceTopic,
+        body: &str,
+    ) -> Checked<TwinAnswer> {
+        let mut attempt = 0;
+        loop {
+            let rid = self.new_rid();
+            self.publish(&request(rid.clone()).to_topic(), body).await?;
+            let answer = self.twin_answer(requirement, &rid).await?;
+            if !self.courtesy.twin_again(answer.status, attempt).await? {
+                return Ok(answer);
+            }
+            attempt += 1;
+        }
     }
 
     /// Patches the reported properties, which must be accepted: the new version.
@@ -268,29 +294,38 @@ impl Connection {
         rid: &str,
         body: &str,
     ) -> Checked<TwinAnswer> {
-        self.publish(topic, body).await?;
+        let mut attempt = 0;
+        loop {
+            self.publish(topic, body).await?;
+            let answer = self.twin_answer(requirement, rid).await?;
+            if !self.courtesy.twin_again(answer.status, attempt).await? {
+                return Ok(answer);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Waits for the answer to the request `rid`, which was sent before.
+    ///
+    /// # Errors
+    /// Blames `requirement`, that of the request, when it does not come.
+    pub async fn twin_answer(
+        &mut self,
+        requirement: &'static str,
+        rid: &str,
+    ) -> Checked<TwinAnswer> {
         let answer = self.pick(|packet| twin_answer(packet).filter(|answer| answer.rid == rid));
         let allowed = format!("an answer on $iothub/twin/res/… with $rid={rid}");
         answer.await.map_err(|absent| absent.stop(requirement, &allowed))
     }
 
-    /// Waits for the answer to the request `rid`.
-    ///
-    /// # Errors
-    /// When it does not come (HUB-TWIN-001).
-    pub async fn twin_answer(&mut self, rid: &str) -> Checked<TwinAnswer> {
-        let answer = self.pick(|packet| twin_answer(packet).filter(|answer| answer.rid == rid));
-        let allowed = format!("an answer on $iothub/twin/res/… with $rid={rid}");
-        answer.await.map_err(|absent| absent.stop("HUB-TWIN-001", &allowed))
-    }
-
     /// Waits for the next twin answer, whatever its request.
     ///
     /// # Errors
-    /// When none comes (HUB-TWIN-001).
-    pub async fn any_twin_answer(&mut self) -> Checked<TwinAnswer> {
+    /// Blames `requirement`, that of the request, when none comes.
+    pub async fn any_twin_answer(&mut self, requirement: &'static str) -> Checked<TwinAnswer> {
         let answer = self.pick(twin_answer).await;
-        answer.map_err(|absent| absent.stop("HUB-TWIN-001", "a twin answer"))
+        answer.map_err(|absent| absent.stop(requirement, "a twin answer"))
     }
 
     /// Waits for the next desired-properties notification.
@@ -298,8 +333,16 @@ impl Connection {
     /// # Errors
     /// When none comes (HUB-NOTI-001).
     pub async fn notification(&mut self) -> Checked<Notification> {
+        self.notification_by("HUB-NOTI-001").await
+    }
+
+    /// Like [`Self::notification`] for a change that another requirement is about.
+    ///
+    /// # Errors
+    /// Blames `requirement` when none comes.
+    pub async fn notification_by(&mut self, requirement: &'static str) -> Checked<Notification> {
         let found = self.pick(notification).await;
-        found.map_err(|absent| absent.stop("HUB-NOTI-001", "a desired-properties notification"))
+        found.map_err(|absent| absent.stop(requirement, "a desired-properties notification"))
     }
 
     /// Waits for the notification of the version `sentinel` and returns all that came before it:
@@ -461,6 +504,25 @@ impl Connection {
             Ok(None) => Err(Absent::Alive(waited)),
             Err(absent) => Err(absent),
         }
+    }
+}
+
+/// Whether a packet asks the hub for something, so that a cap on requests holds for it; answers to
+/// the hub and signs of life do not wait.
+fn is_request(packet: &Packet) -> bool {
+    match packet {
+        Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) => true,
+        Packet::Publish(publish) => !publish.topic.starts_with("$iothub/methods/res/"),
+        Packet::ConnAck(_)
+        | Packet::PubAck(_)
+        | Packet::PubRec(_)
+        | Packet::PubRel(_)
+        | Packet::PubComp(_)
+        | Packet::SubAck(_)
+        | Packet::UnsubAck(_)
+        | Packet::PingReq
+        | Packet::PingResp
+        | Packet::Disconnect => false,
     }
 }
 

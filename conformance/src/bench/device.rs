@@ -153,6 +153,6 @@ impl Bench {
     }
 
     pub(super) fn connection(&self, device: Device) -> Connection {
-        Connection::new(device, self.budget(ANSWER), self.budget(ALIVE))
+        Connection::new(device, self.budget(ANSWER), self.budget(ALIVE), self.courtesy.clone())
     }
 }

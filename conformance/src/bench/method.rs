@@ -8,14 +8,13 @@ use http::Method;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use twinspec_harness::operator::{Answer, OperatorError};
+use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos};
 use twinspec_model::wire::topic::{DeviceTopic, Filter};
 
 use super::service::twin_path;
 use super::{ANSWER, Bench, Connection, Registered};
-use crate::pace::back_off;
 use crate::verdict::{Checked, Stop};
 
 /// The longest a call may stay open: the largest timeouts that a hub takes, and a margin.
@@ -23,7 +22,7 @@ const OPEN_MAX: Duration = Duration::from_secs(660);
 
 /// A method call on its way; it is broken off when dropped.
 pub struct Invocation {
-    task: JoinHandle<Result<Answer, OperatorError>>,
+    task: JoinHandle<Checked<Answer>>,
     identity: Identity,
 }
 
@@ -70,12 +69,15 @@ impl Bench {
         let path = format!("{}/methods", twin_path(identity));
         let request = self.request(Method::POST, &path, Some(body));
         let (target, recorder) = (Arc::clone(&self.target), self.recorder.clone());
-        target.pace.place().await;
+        let courtesy = self.courtesy.clone();
+        courtesy.place().await;
         let task = tokio::spawn(async move {
             let mut attempt = 0;
             loop {
-                let answer = target.operator.call(&request, OPEN_MAX, &recorder).await?;
-                if target.is_embedded() || !back_off(&answer, attempt).await {
+                let answer = target.operator.call(&request, OPEN_MAX, &recorder).await;
+                let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+                let asked = answer.header("retry-after");
+                if !courtesy.again(answer.status.as_u16(), asked, attempt).await? {
                     return Ok(answer);
                 }
                 attempt += 1;
@@ -95,7 +97,7 @@ impl Bench {
     ) -> Checked<Answer> {
         let wait = self.budget(ANSWER);
         match timeout(wait, &mut call.task).await {
-            Ok(Ok(answer)) => answer.map_err(|error| Stop::Inconclusive(error.to_string())),
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Err(Stop::Harness(error.to_string())),
             Err(_) => {
                 self.read_twin(&call.identity).await?;

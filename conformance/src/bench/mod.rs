@@ -7,17 +7,20 @@ pub mod agent;
 mod connection;
 mod control;
 mod device;
+mod job;
 mod method;
 mod service;
 mod transport;
+mod words;
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
@@ -25,11 +28,16 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
+pub use job::{JobHistory, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
-pub(crate) use service::{identity_path, request as service_request, twin_path};
+pub(crate) use service::{
+    configuration_path, identity_path, request as service_request, twin_path,
+};
+pub use words::words;
 
 use crate::ambiguity;
+use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop};
 
@@ -37,27 +45,60 @@ use crate::verdict::{Checked, Finding, Stop};
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// How long a change may take to be seen by a back-end read (hub-twins.md § 9).
 pub const VISIBLE: Duration = Duration::from_secs(10);
+/// How long configurations may take to reach a twin. The service looks at all twins every five
+/// minutes: against it, the factor of `--patience` must be 6 or more.
+pub const ROLLOUT: Duration = Duration::from_secs(60);
 /// How long a peer may take to show that it is alive.
 pub const ALIVE: Duration = Duration::from_secs(5);
+/// How long one case may wait in real time where the hub's clock cannot be moved.
+pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The devices a run has registered and not yet removed.
+/// Something that a case made on the hub, by its id; configurations are removed first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leftover {
+    /// An automatic device configuration.
+    Configuration(String),
+    /// A device with its modules.
+    Device(String),
+}
+
+impl Leftover {
+    fn path(&self) -> String {
+        match self {
+            Self::Configuration(id) => service::configuration_path(id),
+            Self::Device(device) => service::identity_path(&Identity::device(device)),
+        }
+    }
+}
+
+impl fmt::Display for Leftover {
+    /// The name of a device, or the path of what is none.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(_) => formatter.write_str(&self.path()),
+            Self::Device(device) => formatter.write_str(device),
+        }
+    }
+}
+
+/// What a run has made on the hub and not yet removed.
 #[derive(Clone, Debug, Default)]
-pub struct Leftovers(Arc<Mutex<BTreeSet<String>>>);
+pub struct Leftovers(Arc<Mutex<BTreeSet<Leftover>>>);
 
 impl Leftovers {
-    fn add(&self, device: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
+    fn add(&self, leftover: Leftover) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(leftover);
     }
 
-    pub(crate) fn remove(&self, device: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
+    pub(crate) fn remove(&self, leftover: &Leftover) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(leftover);
     }
 
-    /// The ids of what is still registered.
+    /// What is still there.
     #[must_use]
-    pub fn ids(&self) -> Vec<String> {
+    pub fn all(&self) -> Vec<Leftover> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
@@ -66,9 +107,16 @@ impl Leftovers {
 pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
+    pub(crate) courtesy: Courtesy,
+    /// How long the case has waited in real time for protocol times to pass.
+    waited: Duration,
     leftovers: Leftovers,
-    mine: Vec<String>,
+    mine: Vec<Leftover>,
     borrowed: Vec<Registered>,
+    /// Ids of jobs that may wait for their start.
+    jobs: Vec<String>,
+    /// Held by a case that has jobs.
+    job_turn: Option<OwnedSemaphorePermit>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -87,12 +135,17 @@ impl Bench {
     #[must_use]
     pub fn new(target: Arc<Target>, leftovers: Leftovers) -> Self {
         let recorder = Recorder::new(target.keep_secrets);
+        let courtesy = target.courtesy();
         Self {
             target,
             recorder,
+            courtesy,
+            waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
+            jobs: Vec::new(),
+            job_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
@@ -131,8 +184,24 @@ impl Bench {
 
     /// Has `device` removed after the case, however it gets registered.
     pub fn claim(&mut self, device: &str) {
-        self.leftovers.add(device);
-        self.mine.push(device.to_owned());
+        self.claim_leftover(Leftover::Device(device.to_owned()));
+    }
+
+    /// A configuration id never handed out before; what gets it is removed after the case.
+    pub fn new_configuration(&mut self) -> String {
+        let id = self.target.new_name();
+        self.claim_configuration(&id);
+        id
+    }
+
+    /// Has the configuration `id` removed after the case, however it gets created.
+    pub fn claim_configuration(&mut self, id: &str) {
+        self.claim_leftover(Leftover::Configuration(id.to_owned()));
+    }
+
+    fn claim_leftover(&mut self, leftover: Leftover) {
+        self.leftovers.add(leftover.clone());
+        self.mine.push(leftover);
     }
 
     /// Registers a module of `device`.
@@ -228,7 +297,7 @@ impl Bench {
         seen: T,
     ) -> bool {
         let holds = seen == allowed;
-        let text = |value: T| format!("{what} {}", shorten(&format!("{value:?}")));
+        let text = |value: T| format!("{what} {}", shorten(&words(&value)));
         self.demand(requirement, holds, text(allowed), text(seen))
     }
 
@@ -285,12 +354,15 @@ impl Bench {
         self.target.is_embedded()
     }
 
-    /// Removes what this case registered.
+    /// Removes what this case registered and cancels what it planned.
     pub(crate) async fn clean_up(&mut self) {
+        self.cancel_jobs().await;
         self.borrowed.drain(..).for_each(|device| self.target.pool.give_back(device));
-        for device in std::mem::take(&mut self.mine) {
-            if remove(&self.target, &device, &self.recorder).await {
-                self.leftovers.remove(&device);
+        // Configurations first: without them, no device changes any more.
+        self.mine.sort();
+        for leftover in std::mem::take(&mut self.mine) {
+            if remove(&self.target, &leftover, &self.recorder).await {
+                self.leftovers.remove(&leftover);
             }
         }
     }
@@ -304,11 +376,11 @@ impl Bench {
     }
 }
 
-/// Removes a device; `true` when the hub has it no more.
-pub(crate) async fn remove(target: &Target, device: &str, recorder: &Recorder) -> bool {
-    let path = service::identity_path(&Identity::device(device));
+/// Removes a leftover; `true` when the hub has it no more.
+pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
+    let path = leftover.path();
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = target.operator.call(&request, target.stretched(ANSWER), recorder).await;
+    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
     answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
 }
 

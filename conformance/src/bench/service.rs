@@ -1,17 +1,21 @@
 //! The back end of a case.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::IF_MATCH;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use twinspec_harness::operator::{Answer, Request};
+use twinspec_harness::trace::Recorder;
 use twinspec_model::auth;
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use super::{ANSWER, Bench, LOOK_AGAIN, VISIBLE};
-use crate::pace::back_off;
+use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Stop};
 
@@ -83,18 +87,7 @@ impl Bench {
     /// # Errors
     /// [`Stop::Inconclusive`] when there is no answer at all.
     pub async fn exchange(&mut self, request: &Request) -> Checked<Answer> {
-        let wait = self.budget(ANSWER);
-        let mut attempt = 0;
-        loop {
-            self.target.pace.place().await;
-            let answer = self.target.operator.call(request, wait, &self.recorder).await;
-            let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
-            // Our own hub throttles only where a case is about that.
-            if self.is_embedded() || !back_off(&answer, attempt).await {
-                return Ok(answer);
-            }
-            attempt += 1;
-        }
+        exchange(&self.target, &self.courtesy, request, &self.recorder).await
     }
 
     /// The request that [`Self::call`] would send, to be changed and given to [`Self::exchange`].
@@ -150,19 +143,19 @@ impl Bench {
         if_match: IfMatch<'_>,
         bodies: &[Value],
     ) -> Checked<Vec<Answer>> {
-        let wait = self.budget(ANSWER);
-        let exchange = |body: &Value| {
+        let send = |body: &Value| {
             let body = Bytes::from(body.to_string());
             let path = twin_path(identity);
             let request = request(&self.target, Method::PATCH, &path, if_match, Some(body));
-            let (operator, recorder) = (self.target.operator.clone(), self.recorder.clone());
-            tokio::spawn(async move { operator.call(&request, wait, &recorder).await })
+            let (target, recorder) = (Arc::clone(&self.target), self.recorder.clone());
+            let courtesy = self.courtesy.clone();
+            tokio::spawn(async move { exchange(&target, &courtesy, &request, &recorder).await })
         };
-        let exchanges: Vec<_> = bodies.iter().map(exchange).collect();
+        let exchanges: Vec<_> = bodies.iter().map(send).collect();
         let mut answers = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             let answer = exchange.await.map_err(|error| Stop::Harness(error.to_string()))?;
-            answers.push(answer.map_err(|error| Stop::Inconclusive(error.to_string()))?);
+            answers.push(answer?);
         }
         Ok(answers)
     }
@@ -204,7 +197,20 @@ impl Bench {
         identity: &Identity,
         shows: impl Fn(&Value) -> bool,
     ) -> Checked<Value> {
-        let deadline = Instant::now() + self.budget(VISIBLE);
+        self.watch_twin_for(VISIBLE, identity, shows).await
+    }
+
+    /// Like [`Self::watch_twin`] with a budget of the caller's.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn watch_twin_for(
+        &mut self,
+        budget: Duration,
+        identity: &Identity,
+        shows: impl Fn(&Value) -> bool,
+    ) -> Checked<Value> {
+        let deadline = Instant::now() + self.budget(budget);
         loop {
             let twin = self.read_twin(identity).await?;
             if shows(&twin) || Instant::now() >= deadline {
@@ -212,6 +218,30 @@ impl Bench {
             }
             sleep(LOOK_AGAIN).await;
         }
+    }
+}
+
+/// Sends `request` in its turn, and again while the hub throttles it.
+///
+/// # Errors
+/// [`Stop::Inconclusive`] when there is no answer at all, or none but 429.
+pub(crate) async fn exchange(
+    target: &Target,
+    courtesy: &Courtesy,
+    request: &Request,
+    recorder: &Recorder,
+) -> Checked<Answer> {
+    let wait = target.stretched(ANSWER);
+    let mut attempt = 0;
+    loop {
+        courtesy.place().await;
+        let answer = target.operator.call(request, wait, recorder).await;
+        let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+        let asked = answer.header("retry-after");
+        if !courtesy.again(answer.status.as_u16(), asked, attempt).await? {
+            return Ok(answer);
+        }
+        attempt += 1;
     }
 }
 
@@ -257,6 +287,11 @@ pub(crate) fn identity_path(identity: &Identity) -> String {
 /// `/twins/{d}[/modules/{m}]`, encoded.
 pub(crate) fn twin_path(identity: &Identity) -> String {
     path("twins", identity)
+}
+
+/// `/configurations/{id}`, encoded.
+pub(crate) fn configuration_path(id: &str) -> String {
+    format!("/configurations/{}", percent::encode(id))
 }
 
 fn path(collection: &str, identity: &Identity) -> String {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Trouble, list};
+use super::{Done, Trouble, list, print};
 use crate::ambiguity;
 use crate::case;
 use crate::mutants;
@@ -20,7 +20,7 @@ pub(super) fn explain(options: &Options) -> Done {
     let known = [explain_requirement(id), explain_case(id), explain_mutant(id), explain_point(id)];
     match known.into_iter().flatten().next() {
         Some(text) => {
-            anstream::print!("{text}");
+            print(&text)?;
             Ok(0)
         }
         None => Err(Trouble::usage(format!(

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Done, Format, print_json};
+use super::{Done, Format, print_json, say};
 use crate::case;
 use crate::mutants;
 use crate::requirement::{self, Level};
@@ -118,7 +118,7 @@ fn print<T: Serialize>(format: Format, lines: &[T], text: impl Fn(&T) -> String)
     match format {
         Format::Json => print_json(&lines),
         Format::Text => {
-            lines.iter().for_each(|line| anstream::println!("{}", text(line)));
+            lines.iter().try_for_each(|line| say(&text(line)))?;
             Ok(0)
         }
     }

@@ -8,10 +8,12 @@ mod list;
 mod mutants;
 mod schema;
 mod serve;
+mod subject;
 mod test;
 mod vectors;
 
 use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -102,7 +104,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(trouble) => {
-            anstream::eprintln!("twinspec: {}", trouble.message);
+            tell(&trouble.message);
             ExitCode::from(trouble.code)
         }
     }
@@ -111,10 +113,34 @@ pub fn main() -> ExitCode {
 /// What a command returns: its exit code.
 type Done = Result<u8, Trouble>;
 
+/// Prints `text` as it is.
+///
+/// When nobody reads any more, nobody misses it: what follows of the command, its exit code above
+/// all, still counts. Any other failure is trouble, because something is lost.
+fn print(text: &str) -> Result<(), Trouble> {
+    let mut output = anstream::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Trouble::environment(format!("standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints a line.
+fn say(line: &str) -> Result<(), Trouble> {
+    print(&format!("{line}\n"))
+}
+
+/// Tells something beside the output; where nobody can be told, nothing is left to do.
+fn tell(message: &str) {
+    let _nobody_listens = writeln!(anstream::stderr(), "twinspec: {message}");
+}
+
 /// Prints `value` as JSON.
 fn print_json(value: &impl serde::Serialize) -> Done {
     let text = serde_json::to_string_pretty(value).map_err(Trouble::environment)?;
-    anstream::println!("{text}");
+    say(&text)?;
     Ok(0)
 }
 

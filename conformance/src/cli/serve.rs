@@ -15,7 +15,7 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-use super::{Done, Format, Trouble, print_json, runtime};
+use super::{Done, Format, Trouble, print_json, runtime, say};
 
 /// The policy whose connection string is printed.
 const POLICY: &str = "iothubowner";
@@ -24,7 +24,7 @@ const POLICY: &str = "iothubowner";
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The hub's name in connection strings and in its certificate
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    #[arg(long, value_name = "NAME", default_value = "localhost", value_parser = host_name)]
     hostname: String,
     /// MQTT over plain TCP, for example 127.0.0.1:1883; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
@@ -45,9 +45,13 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     device_ca: Option<PathBuf>,
     /// Throttle an operation, for example twin-updates=5 or twin-updates=5/20 with a burst of 20;
-    /// may be given for twin-reads, twin-updates, registry and queries
+    /// may be given for twin-reads, twin-updates, registry, queries, jobs and job-operations
     #[arg(long, value_name = "KIND=RATE[/BURST]", value_parser = Throttled::parse)]
     throttle: Vec<Throttled>,
+    /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
+    /// by default
+    #[arg(long, value_name = "N")]
+    running_jobs: Option<usize>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -76,18 +80,22 @@ enum Kind {
     TwinUpdates,
     Registry,
     Queries,
+    Jobs,
+    JobOperations,
 }
 
 impl Throttled {
     fn parse(text: &str) -> Result<Self, String> {
-        let allowed =
-            "expected twin-reads, twin-updates, registry or queries, then =RATE or =RATE/BURST";
+        let allowed = "expected twin-reads, twin-updates, registry, queries, jobs or \
+             job-operations, then =RATE or =RATE/BURST";
         let (kind, figures) = text.split_once('=').ok_or(allowed)?;
         let kind = match kind {
             "twin-reads" => Kind::TwinReads,
             "twin-updates" => Kind::TwinUpdates,
             "registry" => Kind::Registry,
             "queries" => Kind::Queries,
+            "jobs" => Kind::Jobs,
+            "job-operations" => Kind::JobOperations,
             other => return Err(format!("{other:?}: {allowed}")),
         };
         let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
@@ -105,6 +113,8 @@ impl Throttled {
                 Kind::TwinUpdates => throttles.twin_updates = Some(*rule),
                 Kind::Registry => throttles.registry = Some(*rule),
                 Kind::Queries => throttles.queries = Some(*rule),
+                Kind::Jobs => throttles.jobs = Some(*rule),
+                Kind::JobOperations => throttles.job_operations = Some(*rule),
             }
         }
         throttles
@@ -155,24 +165,22 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     };
     let events = options.control.is_some();
     let throttles = Throttled::all(&options.throttle);
-    let config = HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
+    let mut config =
+        HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
+    config.limits.running_jobs_max = options.running_jobs;
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
     let ca_file = options.ca_file.clone().unwrap_or_else(|| default.clone());
+    let _removed_at_the_end = Temporary(options.ca_file.is_none().then_some(default));
     std::fs::write(&ca_file, hub.ca_pem())
         .map_err(|error| Trouble::environment(format!("{}: {error}", ca_file.display())))?;
     let announcement = announce(options, &hub, ca_file, identities).await?;
     match options.format {
         Format::Json => print_json(&announcement).map(drop)?,
-        Format::Text => print_text(&announcement),
+        Format::Text => say(&text(&announcement))?,
     }
-    let stopped = super::until_stopped().await;
-    if options.ca_file.is_none() {
-        // It may have been removed by hand meanwhile.
-        let _gone_either_way = std::fs::remove_file(default);
-    }
-    stopped.map(|()| 0)
+    super::until_stopped().await.map(|()| 0)
 }
 
 fn listen(options: &Options) -> Result<Listen, Trouble> {
@@ -252,23 +260,48 @@ async fn announce(
     })
 }
 
-fn print_text(announcement: &Announcement) {
+fn text(announcement: &Announcement) -> String {
     let Announcement { hostname, endpoints, ca_file, .. } = announcement;
-    anstream::println!("reference hub {hostname}");
+    let mut lines = vec![format!("reference hub {hostname}")];
     let Endpoints { mqtt, mqtts, http, https, control } = endpoints;
-    for endpoint in [mqtt, mqtts, http, https].into_iter().flatten() {
-        anstream::println!("  {endpoint}");
-    }
+    lines.extend([mqtt, mqtts, http, https].into_iter().flatten().map(|url| format!("  {url}")));
     if let Some(control) = control {
-        anstream::println!("control interface\n  {control}");
+        lines.push(format!("control interface\n  {control}"));
     }
-    anstream::println!("certificate authority\n  {}", ca_file.display());
-    anstream::println!("service connection string\n  {}", announcement.service_connection_string);
+    lines.push(format!("certificate authority\n  {}", ca_file.display()));
+    let string = &announcement.service_connection_string;
+    lines.push(format!("service connection string\n  {string}"));
     if !announcement.devices.is_empty() {
-        anstream::println!("device connection strings");
+        lines.push("device connection strings".to_owned());
     }
-    for device in &announcement.devices {
-        anstream::println!("  {}", device.connection_string);
+    let strings = announcement.devices.iter().map(|device| &device.connection_string);
+    lines.extend(strings.map(|string| format!("  {string}")));
+    lines.push("serving until Ctrl-C or SIGTERM".to_owned());
+    lines.join("\n")
+}
+
+/// A file that goes with the hub.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // It may have been removed by hand meanwhile.
+            let _gone_either_way = std::fs::remove_file(path);
+        }
     }
-    anstream::println!("serving until Ctrl-C or SIGTERM");
+}
+
+/// Reads `--hostname`: letters, digits and hyphens in labels between dots.
+fn host_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if text.len() <= 253 && text.split('.').all(is_label) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a DNS name, such as hub.example: labels of up to 63 letters, digits and inner \
+         hyphens between dots, 253 characters in all"
+        .to_owned())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use twinspec_harness::connection_string::{ConnectionString, Holder};
@@ -13,10 +14,10 @@ use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
-use super::{Done, Trouble, runtime};
-use crate::agent_profile::AgentProfile;
-use crate::bench::Leftovers;
-use crate::case;
+use super::subject::{AgentOptions, Rules, Subject};
+use super::{Done, Trouble, print, runtime, say, tell};
+use crate::bench::{Leftovers, REAL_TIME_MAX};
+use crate::case::{self, Need};
 use crate::known::KnownFailures;
 use crate::preflight;
 use crate::profile::Profile;
@@ -27,7 +28,7 @@ use crate::select::{Filter, Shard};
 use crate::target::{Parts, Target};
 use crate::verdict::{Outcome, Verdict};
 
-/// How long the removal of leftovers may take after Ctrl-C.
+/// How long the removal of leftovers may take after a run or Ctrl-C.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// Whom to judge.
@@ -50,18 +51,6 @@ pub(super) enum Role {
     },
 }
 
-/// Which agent is judged.
-#[derive(Debug, Args)]
-pub(super) struct AgentOptions {
-    /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
-    #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
-    profile: Option<PathBuf>,
-    /// Program and arguments that start the agent, with placeholders such as {connection_string};
-    /// it claims everything
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
-}
-
 /// Where the hub is.
 #[derive(Debug, Args)]
 pub(super) struct HubOptions {
@@ -77,6 +66,9 @@ pub(super) struct HubOptions {
     /// Nobody else uses the hub: allow cases that change what belongs to all
     #[arg(long)]
     dedicated_hub: bool,
+    /// Leave out cases that wait in real time, up to ten minutes each, for want of a control interface
+    #[arg(long, env = "TWINSPEC_NO_SLOW", value_parser = FalseyValueParser::new())]
+    no_slow: bool,
     /// Connection string of a policy with all rights, such as iothubowner
     #[arg(long, value_name = "S", env = "TWINSPEC_CONNECTION_STRING", hide_env_values = true)]
     connection_string: Option<String>,
@@ -136,61 +128,22 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(Subject::Hub { parts: None, dedicated: false, profile: Profile::default() }, run)
-}
-
-/// Who is judged.
-enum Subject {
-    Hub { parts: Option<Parts>, dedicated: bool, profile: Profile },
-    Agent(AgentProfile),
-}
-
-impl Subject {
-    fn role(&self) -> case::Role {
-        match self {
-            Self::Hub { .. } => case::Role::Hub,
-            Self::Agent(_) => case::Role::Agent,
-        }
-    }
-
-    async fn target(self) -> Result<Target, Trouble> {
-        match self {
-            Self::Hub { parts, dedicated, profile } => {
-                let mut target = match parts {
-                    None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-                    Some(parts) => Target::foreign(parts, profile),
-                };
-                target.dedicated = dedicated;
-                Ok(target)
-            }
-            Self::Agent(profile) => Target::agent(profile).await.map_err(Trouble::environment),
-        }
-    }
-}
-
-/// The agent that the options name.
-fn agent_profile(options: &AgentOptions) -> Result<AgentProfile, Trouble> {
-    match (&options.profile, options.command.is_empty()) {
-        (Some(path), _) => AgentProfile::read(path).map_err(Trouble::usage),
-        (None, false) => AgentProfile::of_command(options.command.clone()).map_err(Trouble::usage),
-        (None, true) => {
-            let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
-            AgentProfile::reference(&twinspec).map_err(Trouble::usage)
-        }
-    }
+    start(vec![Subject::embedded_hub(), Subject::reference_agent()?], run)
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
     let (hub, run) = match role {
         Role::Hub { hub, run } => (hub, run),
-        Role::Agent { agent, run } => return start(Subject::Agent(agent_profile(agent)?), run),
+        Role::Agent { agent, run } => return start(vec![agent.subject()?], run),
     };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
-    start(Subject::Hub { parts: parts(hub)?, dedicated: hub.dedicated_hub, profile }, run)
+    let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
+    let parts = parts(hub)?.map(Box::new);
+    start(vec![Subject::Hub { parts, rules, profile: Box::new(profile) }], run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -241,16 +194,15 @@ fn check_scheme(
     }
 }
 
-fn start(subject: Subject, options: &RunOptions) -> Done {
+fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let in_shard = |case: &case::Case| options.shard.is_none_or(|shard| shard.holds(case.id));
-    let role = subject.role();
-    let cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| group.role == role && filter.selects(group, case) && in_shard(case))
+    let is_judged = |role| subjects.iter().any(|subject| subject.role() == role);
+    let mut cases: Vec<Selected> = case::all()
+        .filter(|(group, case)| is_judged(group.role) && filter.selects(group, case))
         .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
@@ -258,99 +210,170 @@ fn start(subject: Subject, options: &RunOptions) -> Done {
             options.filter
         )));
     }
+    let matching = cases.len();
+    cases.retain(|(_, case)| options.shard.is_none_or(|shard| shard.holds(case.id)));
+    if cases.is_empty() {
+        return Err(Trouble::usage(format!(
+            "none of the {matching} cases that match the filter {:?} is in this shard",
+            options.filter
+        )));
+    }
     if options.list {
-        for (group, case) in cases {
-            anstream::println!("{} {} · {}", group.subject, case.id, case.title);
-        }
+        let has_clock = subjects.iter().all(Subject::has_clock);
+        cases.iter().try_for_each(|case| say(&listed(*case, has_clock)))?;
         return Ok(0);
     }
     if let Some(folder) = &options.traces {
         let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
-    runtime()?.block_on(async { run_all(subject.target().await?, options, &known, cases).await })
+    runtime()?.block_on(async {
+        let mut plans = Vec::new();
+        for subject in subjects {
+            let role = subject.role();
+            let cases: Vec<Selected> =
+                cases.iter().copied().filter(|(group, _)| group.role == role).collect();
+            if !cases.is_empty() {
+                plans.push((subject.target().await?, cases));
+            }
+        }
+        run_all(plans, options, &known).await
+    })
+}
+
+/// A line of `--list`; on a hub whose clock cannot be moved it says which cases wait.
+fn listed((group, case): Selected, has_clock: bool) -> String {
+    let has = |need| case.needs.contains(&need);
+    let is_slow = !has_clock && has(Need::Clock) && !has(Need::Control);
+    let mark = if is_slow { " (slow)" } else { "" };
+    format!("{} {} · {}{mark}", group.subject, case.id, case.title)
+}
+
+/// Cases with the target they judge.
+struct Plan {
+    target: Arc<Target>,
+    cases: Vec<Selected>,
+    leftovers: Leftovers,
 }
 
 async fn run_all(
-    mut target: Target,
+    targets: Vec<(Target, Vec<Selected>)>,
     options: &RunOptions,
     known: &KnownFailures,
-    mut cases: Vec<Selected>,
 ) -> Done {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    // Names were drawn when the target was made: they must not repeat when a run is.
+    // Names were drawn when the targets were made: they must not repeat when a run is.
     fastrand::seed(seed);
-    fastrand::shuffle(&mut cases);
-    target.patience = options.patience;
-    target.keep_secrets = options.keep_secrets;
-    let target = Arc::new(target);
-    if !target.is_embedded() {
-        preflight::check(&target).await.map_err(Trouble::environment)?;
+    let mut plans = Vec::new();
+    for (mut target, mut cases) in targets {
+        fastrand::shuffle(&mut cases);
+        target.patience = options.patience;
+        target.keep_secrets = options.keep_secrets;
+        let target = Arc::new(target);
+        if !target.is_embedded() {
+            preflight::check(&target).await.map_err(Trouble::environment)?;
+        }
+        plans.push(Plan { target, cases, leftovers: Leftovers::default() });
     }
-    let leftovers = Leftovers::default();
-    let work = repeat(&target, options, known, seed, &cases, &leftovers);
-    let result = tokio::select! {
-        result = work => Some(result),
-        _ = super::until_stopped() => None,
-    };
-    // A hub that is gone cannot be tidied up; nobody waits for that longer than this.
-    let _tidied = tokio::time::timeout(CLEAN_UP, run::clean_up(&target, &leftovers)).await;
-    let left = leftovers.ids().len();
-    if left > 0 {
-        anstream::eprintln!("twinspec: {left} devices could not be removed: {}-*", target.prefix);
+    tokio::select! {
+        result = repeat(&plans, options, known, seed) => result,
+        stopped = super::until_stopped() => {
+            stopped?;
+            let left = tidy_up(&plans).await;
+            let left = match left.len() {
+                0 => String::new(),
+                count => format!(
+                    "; {count} devices or configurations are left behind: {}",
+                    left.join(" ")
+                ),
+            };
+            Err(Trouble::environment(format!("broken off, no verdict{left}")))
+        }
     }
-    result.unwrap_or_else(|| Err(Trouble::environment("broken off, no verdict")))
 }
 
-async fn repeat(
-    target: &Arc<Target>,
-    options: &RunOptions,
-    known: &KnownFailures,
-    seed: u64,
-    cases: &[Selected],
-    leftovers: &Leftovers,
-) -> Done {
+/// Removes what the cases left behind and returns what the hubs keep all the same.
+///
+/// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
+async fn tidy_up(plans: &[Plan]) -> Vec<String> {
+    let mut left = Vec::new();
+    for Plan { target, leftovers, .. } in plans {
+        let _late_ones_stay =
+            tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
+        left.extend(leftovers.all().iter().map(ToString::to_string));
+    }
+    left
+}
+
+async fn repeat(plans: &[Plan], options: &RunOptions, known: &KnownFailures, seed: u64) -> Done {
     let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
     let mut worst = Conformance::Conformant;
+    let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
     for _ in 0..options.repeat {
-        let bar = progress_bar(cases.len());
-        let jobs = usize::try_from(options.jobs).unwrap_or(1);
-        let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
-            bar.set_message(format!("{} {}", outcome.verdict, case.id));
-            bar.inc(1);
-        });
-        let outcomes = outcomes.await;
-        bar.finish_and_clear();
+        let mut outcomes = Vec::new();
+        for plan in plans {
+            outcomes.extend(run_once(plan, options).await);
+        }
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
-        if let Some(folder) = &options.traces {
-            write_traces(folder, &outcomes)?;
-        }
-        let report = Report::new(&target.name, seed, known, outcomes);
-        anstream::print!("{}", terminal::render(&report));
+        let traces = options.traces.as_ref();
+        let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
+        let mut report = Report::new(&names.join(" and "), seed, known, outcomes);
+        report.left_behind = tidy_up(plans).await;
+        let printed = print(&terminal::render(&report));
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
         }
+        written.and(printed)?;
         worst = worst.max(report.conformance());
     }
-    if options.repeat > 1 && tell_differences(&verdicts) {
+    if options.repeat > 1 && tell_differences(&verdicts)? {
         worst = worst.max(Conformance::Unknown);
     }
     Ok(worst.exit_code())
 }
 
+/// Runs the cases of one target, with a progress bar.
+async fn run_once(plan: &Plan, options: &RunOptions) -> Vec<(Selected, Outcome)> {
+    let Plan { target, cases, leftovers } = plan;
+    let bar = progress_bar(cases.len());
+    let jobs = usize::try_from(options.jobs).unwrap_or(1);
+    let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
+    announce_slow(slow);
+    let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
+        slow -= usize::from(target.is_slow(case.needs)).min(slow);
+        let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
+        bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
+        bar.inc(1);
+    });
+    let outcomes = outcomes.await;
+    bar.finish_and_clear();
+    outcomes
+}
+
+/// Says why a run takes minutes, before it does.
+fn announce_slow(cases: usize) {
+    if cases > 0 {
+        let minutes = REAL_TIME_MAX.as_secs() / 60;
+        tell(&format!(
+            "{cases} slow cases wait in real time, up to {minutes} minutes each and all \
+             at once; --control URL makes them fast, --no-slow leaves them out"
+        ));
+    }
+}
+
 /// Prints the verdicts that differ between runs; `true` when there are any.
-fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> bool {
+fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> Result<bool, Trouble> {
     let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
     let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
     let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
     for (case, verdicts) in &different {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        anstream::println!("differs: {case}: {}", names.join(", "));
+        say(&format!("differs: {case}: {}", names.join(", ")))?;
     }
-    anstream::println!("{runs} runs, {} cases with differing verdicts", different.len());
-    !different.is_empty()
+    say(&format!("{runs} runs, {} cases with differing verdicts", different.len()))?;
+    Ok(!different.is_empty())
 }
 
 fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {
@@ -372,5 +395,7 @@ fn progress_bar(cases: usize) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}") {
         bar.set_style(style);
     }
+    // The elapsed time goes on while slow cases wait.
+    bar.enable_steady_tick(Duration::from_secs(1));
     bar
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Done, Trouble, runtime};
+use super::{Done, Trouble, runtime, say};
 use crate::select::glob;
 use crate::vectors::{self, foreign};
 
@@ -54,15 +54,13 @@ pub(super) fn vectors(action: &Action) -> Done {
     };
     let problems = problems.map_err(Trouble::environment)?;
     for problem in &problems {
-        anstream::println!("{problem}");
+        say(problem)?;
     }
     for family in &made {
-        anstream::println!(
+        say(&format!(
             "{}: {} authored, {} generated",
-            family.name,
-            family.authored,
-            family.generated
-        );
+            family.name, family.authored, family.generated
+        ))?;
     }
     Ok(u8::from(!problems.is_empty()))
 }
@@ -77,14 +75,14 @@ fn try_out(run: &Run) -> Done {
     for (word, lines) in
         [("unsupported", &trial.unsupported), ("note", &trial.noted), ("fail", &trial.failed)]
     {
-        lines.iter().for_each(|line| anstream::println!("{word} {line}"));
+        lines.iter().try_for_each(|line| say(&format!("{word} {line}")))?;
     }
-    anstream::println!(
+    say(&format!(
         "{} as expected, {} different, {} different in open points, {} unsupported",
         trial.passed,
         trial.failed.len(),
         trial.noted.len(),
         trial.unsupported.len()
-    );
+    ))?;
     Ok(u8::from(!trial.failed.is_empty()))
 }

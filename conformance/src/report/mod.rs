@@ -34,6 +34,11 @@ pub struct Report {
     pub summary: Summary,
     /// The cases in the order of the suite.
     pub cases: Vec<CaseRecord>,
+    /// Devices and configurations that the run made and the hub did not remove when it was asked to;
+    /// they are
+    /// there still.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_behind: Vec<String>,
 }
 
 /// The program that made a report.
@@ -102,7 +107,7 @@ pub struct CaseRecord {
 pub enum Conformance {
     /// 0: nothing a MUST demands is missing.
     Conformant,
-    /// 3: some case reached no verdict.
+    /// 3: some case reached no verdict, or nothing was judged.
     Unknown,
     /// 1: a MUST is broken, or a known failure passes.
     NotConformant,
@@ -146,7 +151,14 @@ impl Report {
             seed,
             summary,
             cases,
+            left_behind: Vec::new(),
         }
+    }
+
+    /// Whether nothing was judged: every case is unsupported.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.summary.unsupported == self.cases.len()
     }
 
     /// What the report means.
@@ -155,7 +167,7 @@ impl Report {
         let summary = &self.summary;
         if summary.fail + summary.unexpected_pass > 0 {
             Conformance::NotConformant
-        } else if summary.inconclusive + summary.error > 0 {
+        } else if summary.inconclusive + summary.error > 0 || self.is_empty() {
             Conformance::Unknown
         } else {
             Conformance::Conformant

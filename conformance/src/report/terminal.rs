@@ -29,6 +29,7 @@ pub fn render(report: &Report) -> String {
     }
     text.push_str(&table(report));
     text.push_str(&unsupported(report));
+    text.push_str(&left_behind(report));
     text.push_str(&closing(report));
     text
 }
@@ -146,6 +147,17 @@ fn unsupported(report: &Report) -> String {
     reasons.into_iter().map(line).collect()
 }
 
+/// What the run registered and could not remove: somebody else has to.
+fn left_behind(report: &Report) -> String {
+    match report.left_behind.len() {
+        0 => String::new(),
+        count => format!(
+            "left behind: {count} devices or configurations that the hub did not remove: {}\n",
+            report.left_behind.join(" ")
+        ),
+    }
+}
+
 /// Place and title of the family that a case is mainly about.
 fn family_of(case: &CaseRecord) -> (usize, String) {
     let first = case.requirements.first().map(String::as_str).unwrap_or_default();
@@ -164,6 +176,9 @@ fn closing(report: &Report) -> String {
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
+        Conformance::Unknown if report.is_empty() => {
+            (AnsiColor::Yellow.on_default().bold(), "NOTHING JUDGED")
+        }
         Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),
     };
     format!(

@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::{FAMILIES, published, read, text};
+use crate::bench::shorten;
 
 /// Members of a case that are no input.
 const NO_INPUT: &[&str] =
     &["id", "title", "requirements", "provenance", "source", "ambiguity", "expect"];
+
+/// The longest line that an implementation may write, in bytes: many times the longest expectation.
+const LINE_MAX: usize = 4 << 20;
 
 /// How long an implementation may think about one case.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -97,7 +101,7 @@ impl Trial {
 struct Peer {
     child: Child,
     input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Peer {
@@ -114,7 +118,7 @@ impl Peer {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the command has no standard input or output"));
         };
-        Ok(Self { child, input, output: BufReader::new(output).lines() })
+        Ok(Self { child, input, output: BufReader::new(output) })
     }
 
     async fn ask(&mut self, family: &str, case: &Value) -> io::Result<Answer> {
@@ -128,21 +132,30 @@ impl Peer {
         let exchange = async {
             self.input.write_all(format!("{request}\n").as_bytes()).await?;
             self.input.flush().await?;
-            self.output.next_line().await
+            next_line(&mut self.output).await
         };
         let line = timeout(ANSWER, exchange).await;
         let line = line.map_err(|_| problem(format!("no answer within {ANSWER:?}")))?;
         let line = line.map_err(|error| problem(error.to_string()))?;
         let line = line.ok_or_else(|| problem("the command ended".to_owned()))?;
-        let answer: Answer = serde_json::from_str(&line)
-            .map_err(|error| problem(format!("the answer {line:?} is unreadable: {error}")))?;
+        let answer: Answer = serde_json::from_str(&line).map_err(|error| {
+            problem(format!("the answer {:?} is unreadable: {error}", shorten(&line)))
+        })?;
         if answer.id != id {
             return Err(problem(format!("the answer is for {:?}", answer.id)));
         }
-        if answer.expect.is_none() && answer.unsupported.is_none() {
-            return Err(problem("the answer has neither expect nor unsupported".to_owned()));
+        match (&answer.expect, &answer.unsupported) {
+            (None, None) => {
+                Err(problem("the answer has neither expect nor unsupported".to_owned()))
+            }
+            (Some(_), Some(_)) => {
+                Err(problem("the answer has both expect and unsupported".to_owned()))
+            }
+            (None, Some(reason)) if reason.trim().is_empty() => {
+                Err(problem("the answer is unsupported without a reason".to_owned()))
+            }
+            (Some(_), None) | (None, Some(_)) => Ok(answer),
         }
-        Ok(answer)
     }
 
     /// Ends the command: its input ends, and if that is not enough, it is killed.
@@ -153,6 +166,21 @@ impl Peer {
             let _ended_either_way = self.child.kill().await;
         }
     }
+}
+
+/// The next line without its end; `None` when there is none any more.
+async fn next_line(output: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(LINE_MAX).unwrap_or(u64::MAX);
+    (&mut *output).take(limit).read_until(b'\n', &mut line).await?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() >= LINE_MAX {
+        return Err(io::Error::other(format!("a line is longer than {LINE_MAX} bytes")));
+    } else if line.is_empty() {
+        return Ok(None);
+    }
+    String::from_utf8(line).map(Some).map_err(|_| io::Error::other("a line is not UTF-8"))
 }
 
 /// Whether two documents are equal, numbers compared by value.

@@ -5,9 +5,13 @@
 //! The model also answers every authored input: where it says something else, nothing is written.
 
 mod agent_phase;
+mod configuration_target;
+mod device_job;
 pub mod foreign;
 mod import_manifest;
+mod job_transition;
 mod manifest_signature;
+mod method;
 mod query_eval;
 mod query_parse;
 mod result_code;
@@ -54,6 +58,12 @@ struct Input {
 pub const FAMILIES: &[Family] = &[
     Family { name: "agent-phase", answer: agent_phase::answer, inputs: agent_phase::inputs },
     Family {
+        name: "configuration-target",
+        answer: configuration_target::answer,
+        inputs: configuration_target::inputs,
+    },
+    Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family {
         name: "import-manifest",
         answer: import_manifest::answer,
         inputs: import_manifest::inputs,
@@ -63,6 +73,12 @@ pub const FAMILIES: &[Family] = &[
         answer: manifest_signature::answer,
         inputs: manifest_signature::inputs,
     },
+    Family {
+        name: "job-transition",
+        answer: job_transition::answer,
+        inputs: job_transition::inputs,
+    },
+    Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },
     Family { name: "query-parse", answer: query_parse::answer, inputs: query_parse::inputs },
     Family { name: "result-code", answer: result_code::answer, inputs: result_code::inputs },

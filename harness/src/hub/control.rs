@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 use twinspec_model::hub::Input;
 use twinspec_model::message::DeviceBound;
@@ -32,8 +32,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The furthest one step moves the clock: about ten years.
 const ADVANCE_MAX_MS: u64 = 10 * 366 * 86_400 * 1000;
 
-/// Status and body of an answer.
-type Answer = (u16, Value);
+/// Status and JSON text of an answer.
+type Answer = (u16, String);
 
 /// `POST /clock/advance`.
 #[derive(Deserialize)]
@@ -88,7 +88,7 @@ async fn answer(request: http::Request<Incoming>, shared: &Shared) -> Answer {
 }
 
 fn now(shared: &Shared) -> Answer {
-    (200, json!({ "now": shared.clock.now().to_string() }))
+    (200, json!({ "now": shared.clock.now().to_string() }).to_string())
 }
 
 fn advance(shared: &Shared, body: &[u8]) -> Answer {
@@ -113,7 +113,7 @@ fn inject(shared: &Shared, device: &str, body: &[u8]) -> Answer {
     };
     let message = DeviceBound { properties, body: Bytes::from(body), expiry: None };
     match shared.send_to_device(&device, message) {
-        Ok(()) => (200, json!({})),
+        Ok(()) => (200, "{}".to_owned()),
         Err(refusal) => refuse(refusal.code.status(), refusal.to_string()),
     }
 }
@@ -140,19 +140,18 @@ async fn events(shared: &Shared, query: &str) -> Answer {
         rings.as_mut().enable();
         let page = shared.events(after, device.as_deref());
         if !page.events.is_empty() || Instant::now() >= deadline {
-            let body = json!({ "events": page.events, "next": page.next, "lost": page.lost });
-            return (200, body);
+            return (200, page.to_json());
         }
         let _rung_or_late = timeout_at(deadline, rings).await;
     }
 }
 
 fn refuse(status: u16, message: String) -> Answer {
-    (status, json!({ "error": message }))
+    (status, json!({ "error": message }).to_string())
 }
 
 fn respond((status, body): Answer) -> http::Response<Full<Bytes>> {
-    let mut response = http::Response::new(Full::new(Bytes::from(body.to_string())));
+    let mut response = http::Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() =
         http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let json = http::HeaderValue::from_static("application/json");

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,9 @@ use crate::device::Stream;
 
 /// The largest request body the hub reads, in bytes.
 const BODY_MAX: usize = 4 << 20;
+
+/// How far the hub reads on in a body that is too large, in bytes.
+const DROPPED_MAX: usize = 64 << 20;
 
 /// How long a client may take to send the head of a request.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
@@ -57,25 +60,49 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> http::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
-    let response = match body {
-        Ok(Ok(body)) => shared.ask(http::Request::from_parts(parts, body.to_bytes())).await.ok(),
-        Ok(Err(_)) | Err(_) => None,
+    let refusal = match tokio::time::timeout(BODY_WAIT, whole(body)).await {
+        Ok(Ok(body)) => match shared.ask(http::Request::from_parts(parts, body)).await {
+            Ok(response) => return response.map(Full::new),
+            Err(_) => Refusal::new(ErrorCode::GenericBadGateway, "The hub gave no answer"),
+        },
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Refusal::invalid(format!("The body did not arrive within {BODY_WAIT:?}")),
     };
-    response.unwrap_or_else(|| too_large(&shared)).map(Full::new)
+    refused(&refusal, &shared).map(Full::new)
 }
 
-/// The answer to a body that is too large or never arrives whole.
-fn too_large(shared: &Shared) -> http::Response<Bytes> {
+/// Reads a body, which may be too large or break off.
+///
+/// What is too much is read and dropped, within reason: a client that is still writing would never
+/// see the answer.
+async fn whole(mut body: Incoming) -> Result<Bytes, Refusal> {
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let cut_off = |_| Refusal::invalid("The body ended early or was framed wrongly");
+        let data = frame.map_err(cut_off)?.into_data().unwrap_or_default();
+        length += data.len();
+        if length <= BODY_MAX {
+            kept.extend_from_slice(&data);
+        } else if length > DROPPED_MAX {
+            break;
+        }
+    }
+    if length <= BODY_MAX {
+        return Ok(kept.freeze());
+    }
     let code = ErrorCode::GenericRequestEntityTooLarge;
-    let refusal =
-        Refusal::new(code, format!("The body is incomplete or larger than {BODY_MAX} bytes"));
-    let body = flat_error(&refusal, "0", shared.clock.now()).to_string();
+    Err(Refusal::new(code, format!("The body is larger than {BODY_MAX} bytes")))
+}
+
+/// The answer to a request that never reached the model.
+fn refused(refusal: &Refusal, shared: &Shared) -> http::Response<Bytes> {
+    let body = flat_error(refusal, "0", shared.clock.now()).to_string();
     let mut response = http::Response::new(Bytes::from(body));
-    *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+    *response.status_mut() = http::StatusCode::from_u16(refusal.code.status())
+        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    let name = http::HeaderValue::from_static("GenericRequestEntityTooLarge");
+    let name = http::HeaderValue::from_static(refusal.code.name());
     response.headers_mut().insert("iothub-errorcode", name);
     response
 }

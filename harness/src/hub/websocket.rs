@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    UPGRADE,
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -26,12 +26,34 @@ const PATH: &str = "/$iothub/websocket";
 /// The sub-protocol.
 const PROTOCOL: &str = "mqtt";
 
+/// The only version of the protocol.
+const VERSION: &str = "13";
+
 /// Whether `request` asks for a WebSocket at the hub's path; its query is ignored (HUB-CONN-004).
 pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
     let upgrade = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
     let path = twinspec_model::wire::percent::decode(request.uri().path());
     upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
         && path.as_deref() == Some(PATH)
+}
+
+/// Whether `Connection` names the upgrade (RFC 6455 § 4.2.1).
+fn asks_to_upgrade(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade")))
+}
+
+/// Whether a key is the base64 of sixteen bytes (RFC 6455 § 4.2.1).
+fn is_key(key: &HeaderValue) -> bool {
+    let digits = key.as_bytes().strip_suffix(b"==");
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
+}
+
+fn refuse(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
+    let mut refusal = Response::new(Full::new(Bytes::from_static(why.as_bytes())));
+    *refusal.status_mut() = status;
+    refusal
 }
 
 /// Answers the upgrade and serves MQTT on what it becomes.
@@ -41,14 +63,22 @@ pub(super) fn upgrade(
     shared: Arc<Shared>,
 ) -> Response<Full<Bytes>> {
     let headers = request.headers();
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        let mut refusal = refuse(StatusCode::UPGRADE_REQUIRED, "expected: version 13");
+        let version = HeaderValue::from_static(VERSION);
+        refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
+        return refusal;
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
+    let Some(key) = key.filter(|_| request.method() == Method::GET && asks_to_upgrade(headers))
+    else {
+        return refuse(StatusCode::BAD_REQUEST, "expected: GET, Connection: Upgrade and a key");
+    };
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
     let offered = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
     let offers_mqtt = offered.is_some_and(|o| o.split(',').any(|name| name.trim() == PROTOCOL));
-    let accept = key.and_then(|key| HeaderValue::from_str(&key).ok());
-    let (Some(accept), true) = (accept, offers_mqtt) else {
-        let mut refusal = Response::new(Full::new(Bytes::from_static(b"expected: mqtt")));
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        return refusal;
+    let (Ok(accept), true) = (accept, offers_mqtt) else {
+        return refuse(StatusCode::BAD_REQUEST, "expected: the sub-protocol mqtt");
     };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

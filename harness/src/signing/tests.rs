@@ -144,3 +144,52 @@ fn a_kept_key_is_the_same_key() {
     let fingerprint = key.public_key().unwrap().fingerprint();
     assert_eq!(fingerprint.to_vec(), key.pkcs1_hash().unwrap());
 }
+
+/// `text` with each of its bits changed in turn, as long as it stays ASCII.
+fn bent_everywhere(text: &str) -> impl Iterator<Item = (String, String)> {
+    let places = (0..text.len()).flat_map(|at| (0..7).map(move |bit| (at, bit)));
+    places.map(|(at, bit)| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at] ^= 1 << bit;
+        (format!("byte {at}, bit {bit}"), String::from_utf8(bytes).unwrap())
+    })
+}
+
+#[test]
+fn one_changed_bit_anywhere_in_a_signature_is_refused() {
+    let good = authority().sign(MANIFEST).unwrap();
+    assert_eq!(judge(&good, Store::Empty), Ok(()));
+    for (place, bent) in bent_everywhere(&good) {
+        assert!(judge(&bent, Store::Empty).is_err(), "{place}");
+    }
+}
+
+#[test]
+fn one_changed_bit_anywhere_in_a_manifest_is_refused() {
+    let roots = authority().root_keys();
+    let trust = Trust { roots: &roots, store: Store::Empty };
+    let manifest = r#"{"manifestVersion":"5","files":{}}"#;
+    let signature = authority().sign(manifest).unwrap();
+    assert!(verify(Some(manifest), Some(&signature), &trust).is_ok());
+    for (place, bent) in bent_everywhere(manifest) {
+        let flaw = verify(Some(&bent), Some(&signature), &trust).unwrap_err();
+        assert_eq!(flaw.reason, Reason::HashMismatch, "{place}");
+    }
+}
+
+#[test]
+fn one_changed_bit_anywhere_in_a_package_is_refused() {
+    let hash = Base64::Standard.encode(&[0xFF; 32]);
+    let recipe = PackageRecipe {
+        is_test: Some(false),
+        disabled_root_keys: vec!["old".to_owned()],
+        disabled_signing_keys: vec![hash],
+        ..authority().package(12)
+    };
+    assert!(package(&recipe).is_ok());
+    let roots = authority().root_keys();
+    for (place, bent) in bent_everywhere(&recipe.make().unwrap()) {
+        let judged = Package::parse(&bent).and_then(|p| p.verify(&roots, Build::Production));
+        assert!(judged.is_err(), "{place}");
+    }
+}

@@ -35,6 +35,11 @@ impl Hub {
                 items.len()
             )));
         }
+        if let Some(position) = items.iter().position(|item| !item.is_object()) {
+            return Err(Refusal::invalid(format!(
+                "Item {position} of the bulk operation is no JSON object"
+            )));
+        }
         let mut seen = BTreeSet::new();
         let mut errors = Vec::new();
         for item in &items {
@@ -65,10 +70,7 @@ impl Hub {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
         check_new_identity(identity)?;
-        let etag = |name: &str| {
-            let etag = item.get(name).and_then(Value::as_str).unwrap_or_default();
-            IfMatch::Quoted(etag.trim_matches('"').to_owned())
-        };
+        let etag = |name: &str| etag_of(item, name);
         match mode_of(item).to_ascii_lowercase().as_str() {
             "create" => {
                 let request = SettingsRequest::from_body(identity, item)?;
@@ -130,6 +132,19 @@ fn identity_of(item: &Value) -> Identity {
 
 fn mode_of(item: &Value) -> &str {
     item.get("importMode").and_then(Value::as_str).unwrap_or("create")
+}
+
+/// The etag of an item: its member's letter case varies among clients (the Node SDK and the IoT
+/// explorer send `etag`), and `*` stands for any.
+fn etag_of(item: &Value, name: &str) -> IfMatch {
+    let members = item.as_object().into_iter().flatten();
+    let found = members
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .find_map(|(_, value)| value.as_str());
+    match found.unwrap_or_default().trim_matches('"') {
+        "*" => IfMatch::Any,
+        etag => IfMatch::Quoted(etag.to_owned()),
+    }
 }
 
 fn error_of(identity: &Identity, item: &Value, refusal: &Refusal) -> Value {

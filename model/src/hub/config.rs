@@ -37,6 +37,14 @@ pub struct HubLimits {
     pub subscriptions_max: usize,
     /// How long a connection outlives its token (HUB-AUTH-016).
     pub token_grace: Duration,
+    /// Jobs that may run at a time; no limit when absent, because a test bench wants many (A-J21
+    /// counts running ones only). Tiers: 1 (Free, S1), 5 (S2), 10 (S3).
+    pub running_jobs_max: Option<usize>,
+    /// Configurations a hub may have.
+    pub configurations_max: usize,
+    /// How long after a change configurations look at the twins it concerns; the service looks at
+    /// all twins every five minutes.
+    pub rollout_wait: Duration,
 }
 
 /// Throttles; none by default, because a test bench wants speed.
@@ -50,6 +58,10 @@ pub struct Throttles {
     pub registry: Option<ThrottleRule>,
     /// Queries.
     pub queries: Option<ThrottleRule>,
+    /// Creating, reading, listing and cancelling jobs.
+    pub jobs: Option<ThrottleRule>,
+    /// What jobs do on devices; they are slowed down, never failed (A-J22).
+    pub job_operations: Option<ThrottleRule>,
 }
 
 impl HubConfig {
@@ -85,6 +97,9 @@ impl Default for HubLimits {
             idle_max: Duration::from_secs(1767),
             subscriptions_max: 5,
             token_grace: Duration::from_secs(600),
+            running_jobs_max: None,
+            configurations_max: 100,
+            rollout_wait: Duration::from_millis(100),
         }
     }
 }

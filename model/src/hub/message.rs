@@ -145,7 +145,8 @@ impl Entity {
         let device = self.record.identity.device.clone();
         let to = format!("/devices/{device}/messages/devicebound");
         let mut properties = vec![("$.to".to_owned(), Some(to))];
-        properties.extend(message.properties);
+        // Where a message goes is the hub's to say, and said once.
+        properties.extend(message.properties.into_iter().filter(|(name, _)| name != "$.to"));
         let topic = HubTopic::DeviceBound { device, properties }.to_topic();
         let publish = match packet_id {
             None => Publish::at_most_once(topic, message.body),

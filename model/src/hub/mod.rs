@@ -6,13 +6,17 @@
 
 mod bulk;
 mod config;
+mod configuration;
 mod device;
 mod entropy;
 mod events;
+mod job;
 mod message;
 mod method;
 mod query;
 mod registry;
+mod rollout;
+mod row;
 mod service;
 mod session;
 mod twin;
@@ -23,9 +27,12 @@ use bytes::Bytes;
 
 pub use config::{HubConfig, HubLimits, Throttles};
 use entropy::Entropy;
-use method::PendingCall;
+use job::Jobs;
+use method::Calls;
+use rollout::Rollout;
 
 use crate::auth::{Certificate, Policy};
+use crate::configuration::{Configuration, Targeting};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::message::Mailbox;
@@ -88,12 +95,15 @@ pub struct Hub {
     twin_updates: Option<Throttle>,
     registry_calls: Option<Throttle>,
     queries: Option<Throttle>,
-    /// Method calls in flight, by request id.
-    calls: BTreeMap<u64, PendingCall>,
-    /// When each of them is given up.
-    call_deadlines: BTreeSet<(Time, u64)>,
+    /// Method calls in flight.
+    calls: Calls,
+    jobs: Jobs,
     /// Counts connection-state events.
     connection_events: u64,
+    /// Automatic device configurations by id.
+    configurations: BTreeMap<String, Configuration>,
+    /// The twins they have yet to look at.
+    rollout: Rollout,
 }
 
 /// One registered identity with all that hangs on it.
@@ -111,6 +121,8 @@ struct Entity {
     throttled_until: Option<Time>,
     /// Until when a fault command keeps the identity out.
     refused_until: Option<Time>,
+    /// What configurations set in the twin; none for nearly every twin.
+    targeting: Option<Box<Targeting>>,
 }
 
 /// One open MQTT connection.
@@ -149,9 +161,11 @@ impl Hub {
             twin_updates: None,
             registry_calls: None,
             queries: None,
-            calls: BTreeMap::new(),
-            call_deadlines: BTreeSet::new(),
+            calls: Calls::default(),
+            jobs: Jobs::default(),
             connection_events: 0,
+            configurations: BTreeMap::new(),
+            rollout: Rollout::default(),
         }
     }
 
@@ -161,7 +175,7 @@ impl Hub {
         match input {
             Input::Opened(id, certificate) => self.opened(now, id, certificate),
             Input::Packet(id, packet) => self.packet(now, id, packet, &mut outputs),
-            Input::Malformed(id, _) => self.close(now, id, &mut outputs),
+            Input::Malformed(id, malformed) => self.malformed(now, id, &malformed, &mut outputs),
             Input::Closed(id) => self.forget(now, id, &mut outputs),
             Input::Request(id, request) => {
                 if let Some(response) = self.request(now, id, &request, &mut outputs) {
@@ -171,6 +185,8 @@ impl Hub {
             Input::Tick => {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
+                self.run_jobs(now, &mut outputs);
+                self.roll_out(now, &mut outputs);
             }
         }
         if !self.config.events {
@@ -183,8 +199,8 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
-        let call = self.call_deadlines.first().map(|(time, _)| *time);
-        connection.into_iter().chain(call).min()
+        let others = [self.calls.next_deadline(), self.jobs.next_due(), self.rollout.due()];
+        others.into_iter().chain([connection]).flatten().min()
     }
 
     /// The hub's shared access policies.

@@ -7,34 +7,39 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Hub;
 use super::service::Reply;
 use super::twin::take;
+use super::{Entity, Hub};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::json;
-use crate::query::{Collection, Query};
+use crate::query::ast::Expr;
+use crate::query::{Collection, Query, Row};
 use crate::time::Time;
 
 /// How many rows a page asks for.
 const MAX_ITEM_COUNT: HeaderName = HeaderName::from_static("x-ms-max-item-count");
 
 /// Where the next page begins.
-const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
+pub(super) const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 
 /// What the rows are.
-const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
+pub(super) const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 
 /// Rows a page has at most (query.md § 10).
 const PAGE_MAX: usize = 100;
+
+/// Names a row within its collection, in the order of the rows: device and module for twins, job
+/// and device for rows of jobs.
+pub(super) type Key<'a> = (&'a str, Option<&'a str>);
 
 /// Where a page begins; clients carry it from page to page as text they do not read.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Position {
     /// Rows on the pages before.
     rows: usize,
-    /// The last identity on them; none where rows stand for no identity.
-    after: Option<Identity>,
+    /// The first row that may be on the page; none where rows of the result stand for many.
+    from: Option<(String, Option<String>)>,
 }
 
 /// Rows, and where the next page begins when there is one.
@@ -50,17 +55,19 @@ impl Hub {
         take(self.config.throttles.queries, &mut self.queries, now)?;
         let text = query_text(&json::parse(body)?)?;
         let query = Query::parse(&text).map_err(|error| Refusal::invalid(error.to_string()))?;
-        let size = page_size(headers)?;
+        let size = page_size(headers, None)?;
         let begin = match header(headers, &CONTINUATION) {
             None | Some("") => Position::default(),
             Some(token) => Position::read(token, &text).ok_or_else(|| {
                 Refusal::invalid("The continuation token does not belong to this query")
             })?,
         };
-        let (rows, next) = if query.is_aggregate() {
-            self.gathered_page(&query, &begin, size)
-        } else {
-            self.plain_page(&query, &begin, size)
+        let (rows, next) = match query.from {
+            Collection::Devices => page(&query, &begin, size, self.twins(false, &begin)),
+            Collection::Modules => page(&query, &begin, size, self.twins(true, &begin)),
+            Collection::Jobs => {
+                page(&query, &begin, size, self.jobs.rows_from(begin.from.as_ref()))
+            }
         };
         let mut reply = Reply::ok(Value::Array(rows));
         let item_type = HeaderValue::from_static(query.item_type().name());
@@ -72,81 +79,104 @@ impl Hub {
         Ok(reply)
     }
 
-    /// A page whose rows stand for one identity each: it goes on after the last one shown, so that
-    /// a fleet that changes between pages shows nothing twice.
-    fn plain_page(&self, query: &Query, begin: &Position, size: usize) -> Page {
-        let top = query.top.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX);
-        let left = top.saturating_sub(begin.rows);
-        let mut rows = Vec::new();
-        let mut last = None;
-        for (identity, twin) in self.twins_of(query.from, begin.after.as_ref()) {
-            if rows.len() == left {
-                break;
-            }
-            if !query.matches(&twin) {
-                continue;
-            }
-            if rows.len() == size {
-                let rows_so_far = begin.rows.saturating_add(rows.len());
-                return (rows, Some(Position { rows: rows_so_far, after: last }));
-            }
-            rows.push(query.project(&twin));
-            last = Some(identity.clone());
-        }
-        (rows, None)
+    /// The devices that meet `condition`, all without one, in their order.
+    pub(super) fn devices_that_match(&self, condition: Option<&Expr>) -> Vec<Identity> {
+        let devices = self.entities.iter().filter(|(identity, _)| identity.module.is_none());
+        let meets = |entity: &Entity| condition.is_none_or(|condition| condition.holds(entity));
+        devices.filter(|(_, entity)| meets(entity)).map(|(identity, _)| identity.clone()).collect()
     }
 
-    fn gathered_page(&self, query: &Query, begin: &Position, size: usize) -> Page {
-        let twins: Vec<Value> = self.twins_of(query.from, None).map(|(_, twin)| twin).collect();
-        let mut rows = query.rows(&twins).into_iter().skip(begin.rows);
-        let page: Vec<Value> = rows.by_ref().take(size).collect();
-        let next = Position { rows: begin.rows.saturating_add(page.len()), after: None };
-        let has_more = rows.next().is_some();
-        (page, has_more.then_some(next))
-    }
-
-    /// The rows of a collection after `after`, with their identities, in the order of identities.
-    fn twins_of<'a>(
+    /// The twins of modules, or of devices, from the beginning of a page on.
+    fn twins<'a>(
         &'a self,
-        from: Collection,
-        after: Option<&'a Identity>,
-    ) -> impl Iterator<Item = (&'a Identity, Value)> {
-        let is_row = move |identity: &Identity| match from {
-            Collection::Devices => identity.module.is_none(),
-            Collection::Modules => identity.module.is_some(),
-            Collection::Jobs => false,
-        };
-        let rest = match after {
+        of_modules: bool,
+        begin: &Position,
+    ) -> impl Iterator<Item = (Key<'a>, &'a Entity)> + use<'a> {
+        let rest = match begin.identity() {
             None => self.entities.range::<Identity, _>(..),
-            Some(after) => {
-                self.entities.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
-            }
+            Some(first) => self.entities.range(first..),
         };
-        let rows = rest.filter(move |(identity, _)| is_row(identity));
-        rows.map(|(identity, entity)| (identity, entity.twin_json()))
+        rest.filter(move |(identity, _)| identity.module.is_some() == of_modules).map(
+            |(identity, entity)| ((identity.device.as_str(), identity.module.as_deref()), entity),
+        )
     }
 }
 
+/// The page that begins at `begin`; `rows` begin there too.
+fn page<'a, R: Row>(
+    query: &Query,
+    begin: &Position,
+    size: usize,
+    rows: impl Iterator<Item = (Key<'a>, R)>,
+) -> Page {
+    if query.is_aggregate() {
+        gathered_page(query, begin, size, rows.map(|(_, row)| row))
+    } else {
+        plain_page(query, begin, size, rows)
+    }
+}
+
+/// A page whose rows stand for one row of the collection each. The next page goes on with the row
+/// that was found to match it: no row is looked at for two pages, and a fleet that changes between
+/// them shows nothing twice.
+fn plain_page<'a, R: Row>(
+    query: &Query,
+    begin: &Position,
+    size: usize,
+    rows: impl Iterator<Item = (Key<'a>, R)>,
+) -> Page {
+    let left = query.top_or_all().saturating_sub(begin.rows);
+    let mut shown = Vec::new();
+    if left == 0 {
+        return (shown, None);
+    }
+    for ((name, second), row) in rows {
+        if !query.matches(&row) {
+            continue;
+        }
+        if shown.len() == size {
+            let from = (name.to_owned(), second.map(str::to_owned));
+            let rows = begin.rows.saturating_add(size);
+            return (shown, Some(Position { rows, from: Some(from) }));
+        }
+        shown.push(query.project(&row));
+        if shown.len() == left {
+            break;
+        }
+    }
+    (shown, None)
+}
+
+/// A page of rows that stand for many: all are gathered again, for the fleet may have changed.
+fn gathered_page<R: Row>(
+    query: &Query,
+    begin: &Position,
+    size: usize,
+    rows: impl Iterator<Item = R>,
+) -> Page {
+    let mut rows = query.rows(rows).into_iter().skip(begin.rows);
+    let page: Vec<Value> = rows.by_ref().take(size).collect();
+    let next = Position { rows: begin.rows.saturating_add(page.len()), from: None };
+    let has_more = rows.next().is_some();
+    (page, has_more.then_some(next))
+}
+
 impl Position {
+    /// The identity of the first row, where rows are twins.
+    fn identity(&self) -> Option<Identity> {
+        self.from.clone().map(|(device, module)| Identity { device, module })
+    }
+
     /// The position as an opaque token that is good for the query `text` only (A-Q15).
     fn token(&self, text: &str) -> String {
-        let (device, module) = match &self.after {
-            None => (None, None),
-            Some(after) => (Some(&after.device), after.module.as_ref()),
-        };
-        let token = json!([fingerprint(text), self.rows, device, module]);
+        let token = json!([fingerprint(text), self.rows, self.from]);
         URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
     fn read(token: &str, text: &str) -> Option<Self> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (query, rows, device, module): (String, usize, Option<String>, Option<String>) =
-            serde_json::from_slice(&token).ok()?;
-        let after = device.map(|device| match module {
-            Some(module) => Identity::module(device, module),
-            None => Identity::device(device),
-        });
-        (query == fingerprint(text)).then_some(Self { rows, after })
+        let (query, rows, from) = serde_json::from_slice::<(String, _, _)>(&token).ok()?;
+        (query == fingerprint(text)).then_some(Self { rows, from })
     }
 }
 
@@ -170,13 +200,14 @@ fn query_text(body: &Value) -> Result<String, Refusal> {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// How many rows a page has: what was asked for, within 1 and [`PAGE_MAX`] (A-Q16).
-fn page_size(headers: &HeaderMap) -> Result<usize, Refusal> {
-    let Some(text) = header(headers, &MAX_ITEM_COUNT) else { return Ok(PAGE_MAX) };
+/// How many rows a page has: what the header or else the `parameter` asks for, within 1 and
+/// [`PAGE_MAX`] (A-Q16).
+pub(super) fn page_size(headers: &HeaderMap, parameter: Option<&str>) -> Result<usize, Refusal> {
+    let Some(text) = header(headers, &MAX_ITEM_COUNT).or(parameter) else { return Ok(PAGE_MAX) };
     let asked: i64 = text.trim().parse().map_err(|_| {
         Refusal::invalid(format!("x-ms-max-item-count must be a number, found {text:?}"))
     })?;

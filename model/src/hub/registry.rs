@@ -90,6 +90,7 @@ impl Hub {
             last_activity: None,
         };
         self.entities.insert(identity.clone(), Entity::new(record));
+        self.touch(now, identity);
         self.tell_lifecycle(now, identity, "createDeviceIdentity", outputs);
         Ok(())
     }
@@ -121,6 +122,7 @@ impl Hub {
         }
         entity.record.settings = settings;
         entity.record.etag_number = etag_number;
+        self.touch(now, identity);
         Ok(())
     }
 
@@ -155,6 +157,7 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         check_etag(if_match, &self.entity(identity)?.record)?;
         self.disconnect(now, identity, outputs);
+        self.fail_job_calls_to(now, identity, outputs);
         for identity in self.with_modules(identity) {
             self.tell_lifecycle(now, &identity, "deleteDeviceIdentity", outputs);
             self.entities.remove(&identity);
@@ -241,7 +244,7 @@ impl Hub {
     }
 
     /// Registry etags are decimal numbers; any that was never used will do.
-    fn next_etag(&mut self) -> u64 {
+    pub(super) fn next_etag(&mut self) -> u64 {
         400_000_000 + self.entropy.serial()
     }
 }
@@ -271,6 +274,7 @@ impl Entity {
             mailbox: Mailbox::default(),
             throttled_until: None,
             refused_until: None,
+            targeting: None,
         }
     }
 

@@ -123,15 +123,13 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let uri = request.uri();
         match call.as_ref().ok().and_then(by_device) {
-            Some(identity) => self.authorize_device(now, identity, request.headers())?,
+            Some(identity) => {
+                self.authorize_device(now, identity, uri.path(), request.headers())?
+            }
             None => self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?,
         }
-        let query = percent::decode_pairs(uri.query().unwrap_or_default()).unwrap_or_default();
-        let parameter = |name: &str| {
-            let found = query.iter().find(|(key, _)| key == name);
-            found.and_then(|(_, value)| value.as_deref())
-        };
-        check_api_version(parameter("api-version"))?;
+        let parameters = Parameters::read(uri);
+        check_api_version(parameters.get("api-version"))?;
         let call = call?;
         if matches!(permission(&call), Permission::RegistryRead | Permission::RegistryWrite) {
             take(self.config.throttles.registry, &mut self.registry_calls, now)?;
@@ -140,7 +138,7 @@ impl Hub {
             self.invoke_method(now, id, identity, request.body(), outputs)?;
             return Ok(Answer::Later);
         }
-        self.carry_out(now, call, request, parameter("top"), outputs).map(Answer::Now)
+        self.carry_out(now, call, request, &parameters, outputs).map(Answer::Now)
     }
 
     fn carry_out(
@@ -148,13 +146,13 @@ impl Hub {
         now: Time,
         call: Call,
         request: &http::Request<Bytes>,
-        top: Option<&str>,
+        parameters: &Parameters,
         outputs: &mut Vec<Output>,
     ) -> Result<Reply, Refusal> {
         let (headers, body) = (request.headers(), request.body());
         let if_match = IfMatch::read(headers);
         match call {
-            Call::IdentityList => Ok(self.list_devices(top)),
+            Call::IdentityList => Ok(self.list_devices(parameters.get("top"))),
             Call::Bulk => self.bulk(now, body, outputs),
             Call::Query => self.query(now, headers, body),
             Call::DeviceStatistics => Ok(self.device_statistics()),
@@ -175,8 +173,17 @@ impl Hub {
             Call::TwinReplace(identity) => {
                 self.write_twin(now, WriteMode::Replace, &identity, &if_match, body, outputs)
             }
+            Call::JobList => self.list_jobs(now, headers, parameters),
+            Call::JobRead(id) => self.read_job(now, &id),
+            Call::JobCreate(id) => self.create_job(now, &id, body),
+            Call::JobCancel(id) => self.cancel_job(now, &id),
+            // Identities are neither imported nor exported here, so there is nothing to list.
+            Call::TransferList => Ok(Reply::ok(Value::Array(Vec::new()))),
             // It was taken aside already: its answer comes later.
             Call::MethodInvoke(_) => Ok(Reply::no_content()),
+            Call::Configuration(call) => {
+                self.configuration_call(now, call, &if_match, body, parameters.get("top"), outputs)
+            }
             Call::TelemetryPost(identity) => {
                 self.post_telemetry(now, &identity, headers, body, outputs)
             }
@@ -212,6 +219,20 @@ impl Hub {
         Err(refuse(format!(
             "Authorization rule '{name}' does not allow access, needed is {permission:?}"
         )))
+    }
+}
+
+/// The query string of a request.
+pub(super) struct Parameters(Vec<(String, Option<String>)>);
+
+impl Parameters {
+    fn read(uri: &http::Uri) -> Self {
+        Self(percent::decode_pairs(uri.query().unwrap_or_default()).unwrap_or_default())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.and_then(|(_, value)| value.as_deref())
     }
 }
 
@@ -283,7 +304,14 @@ fn permission(call: &Call) -> Permission {
         | Call::TwinReplace(_)
         | Call::MethodInvoke(_)
         | Call::Query
+        | Call::JobList
+        | Call::JobRead(_)
+        | Call::JobCreate(_)
+        | Call::JobCancel(_)
+        | Call::TransferList
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
+        Call::Configuration(call) if call.is_read() => Permission::RegistryRead,
+        Call::Configuration(_) => Permission::RegistryWrite,
         Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
             Permission::DeviceConnect
         }

@@ -10,7 +10,8 @@ use crate::message::TELEMETRY_BYTES_MAX;
 use crate::session::Session;
 use crate::time::Time;
 use crate::wire::mqtt::{
-    ConnAck, Connect, ConnectCode, Delivery, Packet, Publish, Qos, SubAck, Subscribe, Will,
+    ConnAck, Connect, ConnectCode, Delivery, Malformed, Packet, Publish, Qos, SubAck, Subscribe,
+    Will,
 };
 use crate::wire::topic::{DeviceTopic, Filter};
 use crate::wire::username::UserName;
@@ -177,6 +178,21 @@ impl Hub {
         granted.then(|| vec![policy.primary_key.as_str(), policy.secondary_key.as_str()])
     }
 
+    /// Ends a connection that sent no legal packet; a refused CONNECT may be told why first.
+    pub(super) fn malformed(
+        &mut self,
+        now: Time,
+        id: ConnectionId,
+        malformed: &Malformed,
+        outputs: &mut Vec<Output>,
+    ) {
+        let is_new = self.connections.get(&id).is_some_and(|connection| connection.peer.is_none());
+        match malformed.answer().filter(|_| is_new) {
+            Some(code) => self.refuse(now, id, code, outputs),
+            None => self.close(now, id, outputs),
+        }
+    }
+
     fn refuse(
         &mut self,
         now: Time,
@@ -285,7 +301,7 @@ impl Hub {
     pub(super) fn forget(&mut self, now: Time, id: ConnectionId, outputs: &mut Vec<Output>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let Some(peer) = connection.peer else { return };
-        self.fail_calls_on(now, id, outputs);
+        self.fail_calls_on(now, &peer, id, outputs);
         if let Some(will) = &connection.will {
             Self::emit_will(now, &peer, will, outputs);
         }

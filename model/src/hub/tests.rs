@@ -11,6 +11,8 @@ use super::*;
 use crate::auth;
 use crate::wire::mqtt::{Connect, Delivery, PacketId, Publish, Qos, Subscribe};
 
+mod configuration;
+mod job;
 mod query;
 
 const HOST: &str = "hub.example";
@@ -338,7 +340,7 @@ fn a_call_is_answered_with_the_devices_own_text_and_only_once() {
     });
     assert_eq!(body.as_deref(), Some(&br#"{"status":299,"payload":{"b":1.50,"a":2}}"#[..]));
     assert_eq!(status_of(&bench.packet(1, answer(&rid, "200", "{}"))), None);
-    assert_eq!(bench.hub.calls.len() + bench.hub.call_deadlines.len(), 0);
+    assert!(bench.hub.calls.is_empty());
 }
 
 #[test]
@@ -360,5 +362,35 @@ fn every_call_ends_one_way_or_another() {
     let sent = invoke(&mut bench, &call(0));
     let rid = rid_of(&sent);
     assert_eq!(status_of(&bench.packet(2, answer(&rid, "200", "not json"))), Some(502));
-    assert_eq!(bench.hub.calls.len() + bench.hub.call_deadlines.len(), 0);
+    assert!(bench.hub.calls.is_empty());
+}
+
+#[test]
+fn a_bulk_item_finds_its_etag_in_any_letter_case() {
+    let mut bench = Bench::new();
+    bench.device("d");
+    let etag =
+        |bench: &mut Bench| bench.call(Method::GET, "/devices/d", &json!({})).1["etag"].clone();
+    let bulk = |bench: &mut Bench, mode: &str, name: &str, etag: &Value| {
+        let item = json!({ "id": "d", "importMode": mode, name: etag });
+        bench.call(Method::POST, "/devices", &json!([item])).0.as_u16()
+    };
+    for name in ["eTag", "etag", "ETag"] {
+        let current = etag(&mut bench);
+        assert_eq!(bulk(&mut bench, "updateIfMatchETag", name, &json!("bm90")), 400, "{name}");
+        assert_eq!(bulk(&mut bench, "updateIfMatchETag", name, &current), 200, "{name}");
+        assert_eq!(bulk(&mut bench, "updateIfMatchETag", name, &current), 400, "{name}: stale");
+    }
+    assert_eq!(bulk(&mut bench, "deleteIfMatchETag", "eTag", &Value::Null), 400);
+    assert_eq!(bulk(&mut bench, "deleteIfMatchEtag", "etag", &json!("*")), 200);
+}
+
+#[test]
+fn a_module_keeps_who_manages_it() {
+    let mut bench = Bench::new();
+    bench.device("d");
+    let path = "/devices/d/modules/m";
+    let body = json!({ "deviceId": "d", "moduleId": "m", "managedBy": "us" });
+    assert_eq!(bench.call(Method::PUT, path, &body).1["managedBy"], "us");
+    assert_eq!(bench.call(Method::GET, path, &json!({})).1["managedBy"], "us");
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::service::{IfMatch, Reply};
-use super::{ConnectionId, Entity, Hub, Output};
+use super::{ConnectionId, Entity, Hub, HubConfig, Output};
 use crate::error::{ErrorCode, Refusal};
 use crate::identity::Identity;
 use crate::json;
+use crate::query::TWIN_MEMBERS;
 use crate::registry::not_found;
 use crate::throttle::{Throttle, ThrottleRule};
 use crate::time::{Time, or_never};
@@ -84,6 +85,7 @@ impl Hub {
         if self.config.events {
             outputs.push(entity.reported_event(&self.config.hostname, &body, now));
         }
+        self.touch(now, peer);
         Ok(version)
     }
 
@@ -131,10 +133,7 @@ impl Hub {
     ) -> Result<Reply, Refusal> {
         self.throttle_twin_update(now)?;
         let write = TwinWrite::from_body(mode, &json::parse(body)?)?;
-        self.entity(identity)?;
-        let Some(entity) = self.entities.get_mut(identity) else {
-            return Err(not_found(identity));
-        };
+        let entity = self.entity(identity)?;
         // A wrong unquoted etag was seen to be ignored on twins (hub-twins.md § 7).
         if let IfMatch::Quoted(etag) = if_match
             && *etag != entity.twin_etag()
@@ -148,14 +147,11 @@ impl Hub {
                 ),
             ));
         }
-        let change = entity.twin.write(mode, &write, &self.config.twin_limits, now)?;
-        if let Some(notification) = change.notification {
-            entity.notify(notification, outputs);
-        }
-        if self.config.events {
-            outputs.push(entity.written_event(&self.config.hostname, mode, &write, now));
-        }
-        Ok(entity.twin_reply())
+        let entity = self.entities.get_mut(identity).ok_or_else(|| not_found(identity))?;
+        entity.write_twin(&self.config, mode, &write, now, outputs)?;
+        let reply = entity.twin_reply();
+        self.touch(now, identity);
+        Ok(reply)
     }
 
     /// The entity of `identity`; a missing device comes before a missing module (HUB-HTTP-012).
@@ -196,7 +192,26 @@ impl Entity {
         STANDARD.encode(self.twin.etag_number().to_be_bytes())
     }
 
-    fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
+    /// Writes the twin and tells whoever must know.
+    pub(super) fn write_twin(
+        &mut self,
+        config: &HubConfig,
+        mode: WriteMode,
+        write: &TwinWrite,
+        now: Time,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let change = self.twin.write(mode, write, &config.twin_limits, now)?;
+        if let Some(notification) = change.notification {
+            self.notify(notification, outputs);
+        }
+        if config.events {
+            outputs.push(self.written_event(&config.hostname, mode, write, now));
+        }
+        Ok(())
+    }
+
+    pub(super) fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
         let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
             let topic = HubTopic::Desired { version: notification.version }.to_topic();
@@ -212,42 +227,42 @@ impl Entity {
 
     /// The whole twin as a back end reads it (hub-twins.md § 1.1).
     pub(super) fn twin_json(&self) -> Value {
+        let member = |name: &str| Some((name.to_owned(), self.twin_member(name)?));
+        Value::Object(TWIN_MEMBERS.into_iter().filter_map(member).collect())
+    }
+
+    /// One member of it; none for what it has not: what is unset is left out.
+    pub(super) fn twin_member(&self, name: &str) -> Option<Value> {
         let record = &self.record;
         let settings = &record.settings;
-        let mut twin = json!({
-            "deviceId": record.identity.device,
-            "etag": self.twin_etag(),
-            "deviceEtag": record.etag(),
-            "connectionState": record.connection_state(),
-            "lastActivityTime": or_never(record.last_activity),
-            "cloudToDeviceMessageCount": self.mailbox.len(),
-            "authenticationType": settings.authentication.name(),
-            "x509Thumbprint": settings.authentication.thumbprints(),
-            "modelId": self.model_id,
-            "version": self.twin.version(),
-            "properties": {
+        let is_device = record.identity.module.is_none();
+        Some(match name {
+            "deviceId" => json!(record.identity.device),
+            "moduleId" => json!(record.identity.module.as_ref()?),
+            "etag" => json!(self.twin_etag()),
+            "deviceEtag" => json!(record.etag()),
+            "version" => json!(self.twin.version()),
+            "status" if is_device => json!(record.status()),
+            "statusReason" => json!(settings.status_reason.as_ref()?),
+            "statusUpdateTime" if is_device => json!(or_never(record.status_updated)),
+            "connectionState" => json!(record.connection_state()),
+            "lastActivityTime" => json!(or_never(record.last_activity)),
+            "cloudToDeviceMessageCount" => json!(self.mailbox.len()),
+            "authenticationType" => json!(settings.authentication.name()),
+            "x509Thumbprint" => settings.authentication.thumbprints(),
+            "modelId" => json!(self.model_id),
+            "capabilities" if is_device => json!({ "iotEdge": settings.edge }),
+            "deviceScope" => json!(settings.device_scope.as_ref()?),
+            "tags" if self.twin.tags.is_empty() => return None,
+            "tags" => Value::Object(self.twin.tags.members()),
+            "properties" => json!({
                 "desired": self.twin.desired.with_metadata(MetadataStyle::Desired),
                 "reported": self.twin.reported.with_metadata(MetadataStyle::Reported),
-            },
-        });
-        let rest = match &record.identity.module {
-            Some(module) => json!({ "moduleId": module }),
-            None => json!({
-                "status": record.status(),
-                "statusUpdateTime": or_never(record.status_updated),
-                "capabilities": { "iotEdge": settings.edge },
             }),
-        };
-        let scope = settings.device_scope.clone();
-        // What is unset is left out (hub-twins.md § 1.1).
-        let tags = Some(self.twin.tags.members()).filter(|tags| !tags.is_empty());
-        let reason = settings.status_reason.clone();
-        if let (Some(twin), Value::Object(rest)) = (twin.as_object_mut(), rest) {
-            twin.extend(rest);
-            twin.extend(tags.map(|tags| ("tags".to_owned(), Value::Object(tags))));
-            twin.extend(reason.map(|reason| ("statusReason".to_owned(), json!(reason))));
-            twin.extend(scope.map(|scope| ("deviceScope".to_owned(), json!(scope))));
-        }
-        twin
+            "parentScopes" if settings.parent_scopes.is_empty() => return None,
+            "parentScopes" => json!(settings.parent_scopes),
+            "configurations" => self.configuration_statuses()?,
+            _ => return None,
+        })
     }
 }

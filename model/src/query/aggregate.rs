@@ -6,56 +6,75 @@ use serde_json::{Map, Value};
 
 use super::ast::{Aggregate, Column, Item, Query, Select};
 use super::eval::json_number;
-use super::row::Datum;
+use super::row::{Datum, Row};
 
-/// The rows that become one.
-struct Group<'a> {
+/// What is remembered of the rows that become one; the rows themselves are not kept.
+struct Group {
     /// The value they share; none for rows that have no primitive there (A-Q07).
     key: Option<Value>,
-    rows: Vec<&'a Value>,
+    rows: usize,
+    /// One for each column, in their order.
+    tallies: Vec<Tally>,
+}
+
+/// What is remembered of the numbers of a column: what is no number is left out.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    count: usize,
+    sum: f64,
+    max: Option<f64>,
+    min: Option<f64>,
 }
 
 impl Query {
     /// One row for each group, in the order of their first rows; one for all without GROUP BY.
-    pub(super) fn groups<'a>(&self, rows: impl Iterator<Item = &'a Value>) -> Vec<Value> {
-        let groups = match &self.group_by {
-            None => vec![Group { key: None, rows: rows.collect() }],
-            Some(path) => {
-                let mut groups: Vec<Group<'_>> = Vec::new();
-                let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
-                for row in rows {
-                    let key = path.find(row).and_then(primitive);
-                    let name = key.as_ref().map(Value::to_string);
-                    let place = *places.entry(name).or_insert(groups.len());
-                    match groups.get_mut(place) {
-                        Some(group) => group.rows.push(row),
-                        None => groups.push(Group { key, rows: vec![row] }),
-                    }
-                }
-                groups
-            }
-        };
-        groups.iter().map(|group| self.gather(group)).collect()
-    }
-
-    fn gather(&self, group: &Group<'_>) -> Value {
+    pub(super) fn groups<R: Row>(&self, rows: impl Iterator<Item = R>) -> Vec<Value> {
         let items: &[Item] = match &self.select {
             Select::All => &[],
             Select::Items(items) => items,
         };
+        let new_group = |key| Group { key, rows: 0, tallies: vec![Tally::default(); items.len()] };
+        let mut groups: Vec<Group> = Vec::new();
+        let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
+        if self.group_by.is_none() {
+            // The row for all is there even when there are none.
+            places.insert(None, 0);
+            groups.push(new_group(None));
+        }
+        for row in rows {
+            let key = self.group_by.as_ref().and_then(|path| primitive(path.find(&row)));
+            let name = key.as_ref().map(Value::to_string);
+            let place = *places.entry(name).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(new_group(key));
+            }
+            if let Some(group) = groups.get_mut(place) {
+                group.add(items, &row);
+            }
+        }
+        groups.iter().map(|group| group.show(items)).collect()
+    }
+}
+
+impl Group {
+    fn add(&mut self, items: &[Item], row: &impl Row) {
+        self.rows += 1;
+        for (item, tally) in items.iter().zip(&mut self.tallies) {
+            if let Column::Aggregate(_, path) = &item.column
+                && let Datum::Number(number) = path.find(row)
+            {
+                tally.add(number);
+            }
+        }
+    }
+
+    fn show(&self, items: &[Item]) -> Value {
         let mut members = Map::new();
-        for item in items {
+        for (item, tally) in items.iter().zip(&self.tallies) {
             let (key, value) = match &item.column {
-                Column::Count => ("", Some(Value::from(group.rows.len()))),
-                Column::Path(path) => (path.key(), group.key.clone()),
-                Column::Aggregate(aggregate, path) => {
-                    let found = group.rows.iter().filter_map(|row| path.find(row)).map(Datum::of);
-                    let numbers = found.filter_map(|datum| match datum {
-                        Datum::Number(number) => Some(number),
-                        _ => None,
-                    });
-                    ("", aggregate.apply(&numbers.collect::<Vec<_>>()))
-                }
+                Column::Count => ("", Some(Value::from(self.rows))),
+                Column::Path(path) => (path.key(), self.key.clone()),
+                Column::Aggregate(aggregate, _) => ("", aggregate.of(tally)),
             };
             let key = item.alias.as_deref().unwrap_or(key);
             members.extend(value.map(|value| (key.to_owned(), value)));
@@ -64,28 +83,37 @@ impl Query {
     }
 }
 
+impl Tally {
+    fn add(&mut self, number: f64) {
+        self.count += 1;
+        self.sum += number;
+        self.max = Some(self.max.map_or(number, |max| max.max(number)));
+        self.min = Some(self.min.map_or(number, |min| min.min(number)));
+    }
+}
+
 impl Aggregate {
-    /// The result over `numbers`: what is no number was left out. Nothing over nothing, but a sum
-    /// of nothing is 0.
-    fn apply(self, numbers: &[f64]) -> Option<Value> {
-        let sum: f64 = numbers.iter().sum();
+    /// The result over the numbers of a column. Nothing over nothing, but a sum of nothing is 0.
+    fn of(self, tally: &Tally) -> Option<Value> {
         #[expect(clippy::cast_precision_loss, reason = "a fleet is far smaller than 2^52")]
-        let count = numbers.len() as f64;
+        let count = tally.count as f64;
         let result = match self {
-            Self::Avg => (count > 0.0).then(|| sum / count),
-            Self::Max => numbers.iter().copied().reduce(f64::max),
-            Self::Min => numbers.iter().copied().reduce(f64::min),
-            Self::Sum => Some(sum),
+            Self::Avg => (tally.count > 0).then(|| tally.sum / count),
+            Self::Max => tally.max,
+            Self::Min => tally.min,
+            Self::Sum => Some(tally.sum),
         };
         result.filter(|number| number.is_finite()).map(json_number)
     }
 }
 
 /// A value that can be grouped by, with one spelling for equal numbers.
-fn primitive(value: &Value) -> Option<Value> {
-    match Datum::of(value) {
+fn primitive(datum: Datum<'_>) -> Option<Value> {
+    match datum {
+        Datum::Bool(value) => Some(Value::from(value)),
+        Datum::Null => Some(Value::Null),
         Datum::Number(number) => Some(json_number(number)),
-        Datum::Bool(_) | Datum::Null | Datum::Text(_) => Some(value.clone()),
-        Datum::Composite(_) | Datum::Undefined => None,
+        Datum::Text(text) => Some(Value::from(text)),
+        Datum::Array(_) | Datum::Object | Datum::Undefined => None,
     }
 }

@@ -5,32 +5,39 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::ast::{Column, Comparison, Expr, Function, Item, Operator, Query, Select};
-use super::row::Datum;
+use super::row::{Datum, Row};
 
 impl Query {
     /// The result over `rows`: plain rows in their order, groups in that of their first rows.
-    pub fn rows<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) -> Vec<Value> {
+    pub fn rows<R: Row>(&self, rows: impl IntoIterator<Item = R>) -> Vec<Value> {
         let matching = rows.into_iter().filter(|row| self.matches(row));
-        let top = self.top.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX);
+        let top = self.top_or_all();
         if self.is_aggregate() {
             return self.groups(matching).into_iter().take(top).collect();
         }
-        matching.map(|row| self.project(row)).take(top).collect()
+        matching.take(top).map(|row| self.project(&row)).collect()
+    }
+
+    /// The most rows that the result has.
+    #[must_use]
+    pub fn top_or_all(&self) -> usize {
+        self.top.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX)
     }
 
     /// Whether the condition holds for `row`: only the value true counts.
     #[must_use]
-    pub fn matches(&self, row: &Value) -> bool {
+    pub fn matches(&self, row: &(impl Row + ?Sized)) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.holds(row))
     }
 
     /// What the result shows of a row that matches. Not for aggregates.
     #[must_use]
-    pub fn project(&self, row: &Value) -> Value {
+    pub fn project(&self, row: &(impl Row + ?Sized)) -> Value {
+        let document = row.to_value();
         match &self.select {
-            Select::All => row.clone(),
+            Select::All => document,
             Select::Items(items) => {
-                Value::Object(items.iter().filter_map(|item| item.member(row)).collect())
+                Value::Object(items.iter().filter_map(|item| item.member(&document)).collect())
             }
         }
     }
@@ -38,11 +45,11 @@ impl Query {
 
 impl Item {
     /// The member of a plain result row; none for a path that finds nothing (A-Q06).
-    fn member(&self, row: &Value) -> Option<(String, Value)> {
+    fn member(&self, document: &Value) -> Option<(String, Value)> {
         match &self.column {
             Column::Path(path) => {
                 let key = self.alias.as_deref().unwrap_or_else(|| path.key());
-                Some((key.to_owned(), path.find(row)?.clone()))
+                Some((key.to_owned(), path.value(document)?.clone()))
             }
             Column::Aggregate(..) | Column::Count => None,
         }
@@ -52,11 +59,11 @@ impl Item {
 impl Expr {
     /// Whether the expression is true for `row`.
     #[must_use]
-    pub fn holds(&self, row: &Value) -> bool {
+    pub fn holds(&self, row: &(impl Row + ?Sized)) -> bool {
         self.value(row).as_truth() == Some(true)
     }
 
-    fn value<'a>(&'a self, row: &'a Value) -> Datum<'a> {
+    fn value<'a>(&'a self, row: &'a (impl Row + ?Sized)) -> Datum<'a> {
         match self {
             Self::And(links) => Datum::truth(all(links.iter().map(|link| link.truth(row)))),
             Self::Or(links) => {
@@ -86,11 +93,11 @@ impl Expr {
             // A list is an operand of IN only.
             Self::List(_) => Datum::Undefined,
             Self::Literal(literal) => Datum::constant(literal),
-            Self::Path(path) => path.find(row).map_or(Datum::Undefined, Datum::of),
+            Self::Path(path) => path.find(row),
         }
     }
 
-    fn truth(&self, row: &Value) -> Option<bool> {
+    fn truth(&self, row: &(impl Row + ?Sized)) -> Option<bool> {
         self.value(row).as_truth()
     }
 }
@@ -126,7 +133,7 @@ impl Operator {
 }
 
 impl Function {
-    fn apply<'a>(self, arguments: &'a [Expr], row: &'a Value) -> Datum<'a> {
+    fn apply<'a>(self, arguments: &'a [Expr], row: &'a (impl Row + ?Sized)) -> Datum<'a> {
         let values: Vec<Datum<'_>> = arguments.iter().map(|argument| argument.value(row)).collect();
         match (self, values.as_slice()) {
             (Self::IsDefined, [value]) => Datum::Bool(*value != Datum::Undefined),
@@ -136,7 +143,7 @@ impl Function {
             (Self::EndsWith, [Datum::Text(text), Datum::Text(end)]) => {
                 Datum::Bool(text.ends_with(end.as_ref()))
             }
-            (Self::ArrayContains, [Datum::Composite(Value::Array(elements)), value]) => {
+            (Self::ArrayContains, [Datum::Array(elements), value]) => {
                 let primitive = |element: &&Value| !element.is_array() && !element.is_object();
                 let elements = elements.iter().filter(primitive).map(Datum::of);
                 Datum::truth(contains(elements, value))
@@ -162,7 +169,7 @@ fn all(truths: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 /// Whether `value` is one of `elements`: an OR of equalities, so an `undefined` element can turn
 /// "no" into "no answer".
 fn contains<'a>(elements: impl Iterator<Item = Datum<'a>>, value: &Datum<'_>) -> Option<bool> {
-    if matches!(value, Datum::Undefined | Datum::Composite(_)) {
+    if !value.is_primitive() {
         return None;
     }
     let unequal = elements.map(|element| element.equals(value).map(|equal| !equal));

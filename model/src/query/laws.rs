@@ -101,14 +101,28 @@ fn query() -> impl Strategy<Value = Query> {
         let item = |column, name: &str| Item { column, alias: Some(name.to_owned()) };
         vec![item(Column::Count, "n"), item(Column::Aggregate(a, path), "a")]
     });
+    let grouped = (path(), alias()).prop_map(|(path, alias)| {
+        let count = Item { column: Column::Count, alias: Some("n".to_owned()) };
+        let key = Item { column: Column::Path(path.clone()), alias };
+        (Select::Items(vec![key, count]), Collection::Devices, Some(path))
+    });
     let select = prop_oneof![
         Just(Select::All),
         plain.prop_map(Select::Items),
         gathered.prop_map(Select::Items)
     ];
     let from = prop::sample::select(vec![Collection::Devices, Collection::Modules]);
-    (prop::option::of(0..9_u64), select, from, prop::option::of(expr())).prop_map(
-        |(top, select, from, condition)| Query { top, select, from, condition, group_by: None },
+    let shape = prop_oneof![
+        3 => (select, from).prop_map(|(select, from)| (select, from, None)),
+        1 => grouped,
+        1 => Just((Select::All, Collection::Jobs, None)),
+    ];
+    (prop::option::of(0..9_u64), shape, prop::option::of(expr())).prop_map(
+        |(top, (select, from, group_by), condition)| {
+            // Rows of jobs have no members of twins, which a name may happen to be.
+            let condition = condition.filter(|_| from != Collection::Jobs);
+            Query { top, select, from, condition, group_by }
+        },
     )
 }
 
@@ -173,59 +187,6 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A condition of the small language on which a second evaluator agrees.
-#[derive(Clone, Debug)]
-enum Small {
-    Equal(char, i64),
-    Less(char, i64),
-    Not(Box<Small>),
-    And(Box<Small>, Box<Small>),
-    Or(Box<Small>, Box<Small>),
-}
-
-impl Small {
-    fn text(&self) -> String {
-        match self {
-            Self::Equal(name, number) => format!("({name} = {number})"),
-            Self::Less(name, number) => format!("({name} < {number})"),
-            Self::Not(inner) => format!("(NOT {})", inner.text()),
-            Self::And(left, right) => format!("({} AND {})", left.text(), right.text()),
-            Self::Or(left, right) => format!("({} OR {})", left.text(), right.text()),
-        }
-    }
-
-    /// False is 0, no value is 1, true is 2: AND is the smaller, OR the larger, NOT the mirror.
-    fn level(&self, row: &Value) -> u8 {
-        let compare = |name: &char, is: &dyn Fn(i64) -> bool| match row[name.to_string()].as_i64() {
-            Some(number) => 2 * u8::from(is(number)),
-            None => 1,
-        };
-        match self {
-            Self::Equal(name, number) => compare(name, &|n| n == *number),
-            Self::Less(name, number) => compare(name, &|n| n < *number),
-            Self::Not(inner) => 2 - inner.level(row),
-            Self::And(left, right) => left.level(row).min(right.level(row)),
-            Self::Or(left, right) => left.level(row).max(right.level(row)),
-        }
-    }
-}
-
-fn small() -> impl Strategy<Value = Small> {
-    let atom = || (prop::char::range('a', 'd'), -2_i64..3);
-    let leaf = prop_oneof![
-        atom().prop_map(|(name, number)| Small::Equal(name, number)),
-        atom().prop_map(|(name, number)| Small::Less(name, number)),
-    ];
-    leaf.prop_recursive(4, 24, 2, |inner| {
-        let pair = (inner.clone(), inner.clone());
-        prop_oneof![
-            inner.prop_map(|inner| Small::Not(inner.into())),
-            pair.clone().prop_map(|(left, right)| Small::And(left.into(), right.into())),
-            pair.prop_map(|(left, right)| Small::Or(left.into(), right.into())),
-        ]
-    })
-}
-
 proptest! {
     #[test]
     fn the_canonical_text_of_a_tree_is_read_as_that_tree(query in query()) {
@@ -263,15 +224,5 @@ proptest! {
         if query.select == Select::All {
             prop_assert!(result.iter().all(|row| rows.contains(row)));
         }
-    }
-
-    #[test]
-    fn a_simpler_evaluator_agrees(
-        small in small(),
-        row in prop::collection::btree_map("[a-d]", -2_i64..3, 0..4),
-    ) {
-        let row = json!(row);
-        let expr = Expr::parse(&small.text()).unwrap();
-        prop_assert_eq!(expr.holds(&row), small.level(&row) == 2, "{}", small.text());
     }
 }

@@ -16,6 +16,7 @@ mod row;
 use std::fmt;
 
 pub use ast::{Collection, Query};
+pub use row::{Datum, Row, TWIN_MEMBERS};
 
 /// Characters a query may have (query.md § 10).
 pub const LENGTH_MAX: usize = 8192;
@@ -75,5 +76,7 @@ impl std::error::Error for SyntaxError {}
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

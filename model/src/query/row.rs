@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::ast::{Literal, Path};
 
 /// Members at the root of twins, in canonical case: they are found in any case.
-const ROOTS: [&str; 20] = [
+pub const TWIN_MEMBERS: [&str; 20] = [
     "deviceId",
     "moduleId",
     "etag",
@@ -31,27 +31,102 @@ const ROOTS: [&str; 20] = [
     "configurations",
 ];
 
+/// Members that rows of jobs have and twins do not.
+const JOB_MEMBERS: [&str; 8] = [
+    "jobId",
+    "jobType",
+    "startTimeUtc",
+    "endTimeUtc",
+    "createdDateTimeUtc",
+    "lastUpdatedDateTimeUtc",
+    "outcome",
+    "error",
+];
+
+/// Something a query looks through. Only what a query asks for is read, so a row need not exist as
+/// one JSON value.
+pub trait Row {
+    /// What stands at `rest` within the member `root`; names are compared with their case.
+    fn look(&self, root: &str, rest: &[String]) -> Datum<'_>;
+
+    /// The whole row.
+    fn to_value(&self) -> Value;
+}
+
+impl<R: Row + ?Sized> Row for &R {
+    fn look(&self, root: &str, rest: &[String]) -> Datum<'_> {
+        (**self).look(root, rest)
+    }
+
+    fn to_value(&self) -> Value {
+        (**self).to_value()
+    }
+}
+
+impl Row for Value {
+    fn look(&self, root: &str, rest: &[String]) -> Datum<'_> {
+        let found = self.get(root).and_then(|member| descend(member, rest));
+        found.map_or(Datum::Undefined, Datum::of)
+    }
+
+    fn to_value(&self) -> Value {
+        self.clone()
+    }
+}
+
+/// The value at `path` within `value`; paths do not lead into arrays.
+fn descend<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, name| value.as_object()?.get(name))
+}
+
 /// A value during evaluation.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Datum<'a> {
+pub enum Datum<'a> {
+    /// An array: it has no order and equals nothing.
+    Array(Cow<'a, [Value]>),
+    /// `true` or `false`.
     Bool(bool),
-    /// An array or object of the row: it has no order and equals nothing.
-    Composite(&'a Value),
+    /// `null`.
     Null,
+    /// A number, as a 64-bit float.
     Number(f64),
+    /// An object: it has no order and equals nothing, whatever is in it.
+    Object,
+    /// A string.
     Text(Cow<'a, str>),
     /// No value: a missing member, or an operation on operands it does not take.
     Undefined,
 }
 
 impl<'a> Datum<'a> {
-    pub(super) fn of(value: &'a Value) -> Self {
+    /// What `value` is to the operators.
+    #[must_use]
+    pub fn of(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => number.as_f64().map_or(Self::Undefined, Self::Number),
             Value::String(text) => Self::Text(Cow::Borrowed(text)),
-            Value::Array(_) | Value::Object(_) => Self::Composite(value),
+            Value::Array(elements) => Self::Array(Cow::Borrowed(elements)),
+            Value::Object(_) => Self::Object,
+        }
+    }
+
+    /// What stands at `path` within a value that was made for this look only.
+    #[must_use]
+    pub fn within(value: Value, path: &[String]) -> Datum<'static> {
+        let found = path.iter().try_fold(value, |value, name| match value {
+            Value::Object(mut members) => members.remove(name),
+            _ => None,
+        });
+        match found {
+            None => Datum::Undefined,
+            Some(Value::String(text)) => Datum::Text(Cow::Owned(text)),
+            Some(Value::Array(elements)) => Datum::Array(Cow::Owned(elements)),
+            Some(Value::Null) => Datum::Null,
+            Some(Value::Bool(value)) => Datum::Bool(value),
+            Some(Value::Number(number)) => number.as_f64().map_or(Datum::Undefined, Datum::Number),
+            Some(Value::Object(_)) => Datum::Object,
         }
     }
 
@@ -74,19 +149,26 @@ impl<'a> Datum<'a> {
     pub(super) fn as_truth(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
-            Self::Composite(_) | Self::Null | Self::Number(_) | Self::Text(_) | Self::Undefined => {
-                None
-            }
+            Self::Array(_)
+            | Self::Null
+            | Self::Number(_)
+            | Self::Object
+            | Self::Text(_)
+            | Self::Undefined => None,
         }
+    }
+
+    /// Whether it can be compared.
+    pub(super) fn is_primitive(&self) -> bool {
+        !matches!(self, Self::Array(_) | Self::Object | Self::Undefined)
     }
 
     /// Whether two values are equal: primitives of two types never are, and what is no primitive
     /// has no answer (A-Q09).
     pub(super) fn equals(&self, other: &Self) -> Option<bool> {
         match (self, other) {
-            (Self::Undefined | Self::Composite(_), _)
-            | (_, Self::Undefined | Self::Composite(_)) => None,
-            (left, right) => Some(left == right),
+            (left, right) if left.is_primitive() && right.is_primitive() => Some(left == right),
+            _ => None,
         }
     }
 
@@ -104,17 +186,22 @@ impl<'a> Datum<'a> {
 }
 
 impl Path {
-    /// The value at the path.
-    pub(super) fn find<'a>(&self, row: &'a Value) -> Option<&'a Value> {
+    /// What a row has at the path.
+    pub(super) fn find<'a>(&self, row: &'a (impl Row + ?Sized)) -> Datum<'a> {
+        let Some((root, rest)) = self.segments.split_first() else { return Datum::Undefined };
+        match row.look(root, rest) {
+            Datum::Undefined => {
+                meant(root, rest).map_or(Datum::Undefined, |root| row.look(root, rest))
+            }
+            found => found,
+        }
+    }
+
+    /// The value that a whole row has at the path.
+    pub(super) fn value<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         let (root, rest) = self.segments.split_first()?;
-        let members = row.as_object()?;
-        let root = members.get(root).or_else(|| members.get(canonical(root)));
-        // One sample of a client asks for `id` and means the device.
-        let root = root.or_else(|| match self.segments.as_slice() {
-            [id] if id == "id" => members.get("deviceId"),
-            _ => None,
-        })?;
-        rest.iter().try_fold(root, |value, name| value.as_object()?.get(name))
+        let look = |root: &str| descend(document.get(root)?, rest);
+        look(root).or_else(|| look(meant(root, rest)?))
     }
 
     /// The member that a projection of the path has without `AS`.
@@ -126,7 +213,17 @@ impl Path {
     }
 }
 
+/// The root member that may be meant where there is none of the name `root`.
+fn meant<'a>(root: &'a str, rest: &[String]) -> Option<&'a str> {
+    match canonical(root) {
+        // One sample of a client asks for `id` and means the device.
+        "id" if rest.is_empty() => Some("deviceId"),
+        name => (name != root).then_some(name),
+    }
+}
+
 /// The canonical case of a root member.
 fn canonical(root: &str) -> &str {
-    ROOTS.into_iter().find(|name| name.eq_ignore_ascii_case(root)).unwrap_or(root)
+    let mut known = TWIN_MEMBERS.into_iter().chain(JOB_MEMBERS);
+    known.find(|name| name.eq_ignore_ascii_case(root)).unwrap_or(root)
 }

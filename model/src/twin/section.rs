@@ -3,8 +3,7 @@
 //! The metadata lives in the same tree as the values, so it mirrors them by construction
 //! (HUB-META-005), and the size is kept up to date instead of being recounted.
 
-use std::collections::BTreeMap;
-
+use compact_str::CompactString;
 use serde_json::{Value, json};
 
 use super::Members;
@@ -42,19 +41,34 @@ pub enum MetadataStyle {
     Reported,
 }
 
-type Object = BTreeMap<String, Entry>;
+/// What stands at a path among the user members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found<'a> {
+    /// A scalar other than a string, or a whole array.
+    Leaf(&'a Value),
+    /// An object, the section itself included.
+    Object,
+    /// A string.
+    Text(&'a str),
+}
+
+/// Sorted by key. A list in one block rather than a map: twins are small, there are many of them,
+/// and a query walks through all.
+type Object = Vec<Entry>;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
+    key: CompactString,
     stamp: Stamp,
     node: Node,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
-    /// A scalar or a whole array: arrays are never merged (M7).
+    /// A scalar other than a string, or a whole array: arrays are never merged (M7).
     Leaf(Value),
     Object(Object),
+    Text(CompactString),
 }
 
 impl Section {
@@ -80,6 +94,23 @@ impl Section {
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// What stands at `path`, without copying it.
+    #[must_use]
+    pub fn find(&self, path: &[String]) -> Option<Found<'_>> {
+        let Some((last, parents)) = path.split_last() else { return Some(Found::Object) };
+        let parent = parents.iter().try_fold(&self.root, |object, name| {
+            match &entry(object, name)?.node {
+                Node::Leaf(_) | Node::Text(_) => None,
+                Node::Object(object) => Some(object),
+            }
+        })?;
+        Some(match &entry(parent, last)?.node {
+            Node::Leaf(value) => Found::Leaf(value),
+            Node::Object(_) => Found::Object,
+            Node::Text(text) => Found::Text(text),
+        })
     }
 
     /// The user members.
@@ -165,11 +196,22 @@ impl Stamp {
     }
 }
 
+impl Entry {
+    fn new(key: &str, value: &Value, stamp: Stamp) -> Self {
+        Self { key: CompactString::new(key), stamp, node: Node::new(value, stamp) }
+    }
+
+    fn size(&self) -> usize {
+        size_of_text(&self.key) + self.node.size()
+    }
+}
+
 impl Node {
     /// A value that stands where no object stood: nulls inside are dropped (M5, M9).
     fn new(value: &Value, stamp: Stamp) -> Self {
         match value {
             Value::Object(members) => Self::Object(new_object(members, stamp)),
+            Value::String(text) => Self::Text(CompactString::new(text)),
             leaf => Self::Leaf(leaf.clone()),
         }
     }
@@ -188,47 +230,54 @@ impl Node {
         match self {
             Self::Leaf(value) => value.clone(),
             Self::Object(object) => Value::Object(to_members(object)),
+            Self::Text(text) => Value::String(text.to_string()),
         }
     }
 
     fn size(&self) -> usize {
         match self {
             Self::Leaf(value) => size_of_value(value),
-            Self::Object(object) => {
-                object.iter().map(|(key, entry)| size_of_text(key) + entry.node.size()).sum()
-            }
+            Self::Object(object) => object.iter().map(Entry::size).sum(),
+            Self::Text(text) => size_of_text(text),
         }
     }
 }
 
+/// Where `key` is, or would be.
+fn place(object: &[Entry], key: &str) -> Result<usize, usize> {
+    object.binary_search_by(|entry| entry.key.as_str().cmp(key))
+}
+
+fn entry<'a>(object: &'a [Entry], key: &str) -> Option<&'a Entry> {
+    object.get(place(object, key).ok()?)
+}
+
+/// The members come in the order of their keys, as the map has them.
 fn new_object(members: &Members, stamp: Stamp) -> Object {
-    members
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| (key.clone(), Entry { stamp, node: Node::new(value, stamp) }))
-        .collect()
+    let mut object = Object::with_capacity(members.len());
+    let members = members.iter().filter(|(_, value)| !value.is_null());
+    object.extend(members.map(|(key, value)| Entry::new(key, value, stamp)));
+    object
 }
 
 /// Merges and says by how many bytes the object grew and shrank.
 fn merge(object: &mut Object, members: &Members, stamp: Stamp) -> (usize, usize) {
     let mut growth = (0, 0);
     for (key, value) in members {
-        let (grown, shrunk) = match (object.get_mut(key), value) {
-            (None, Value::Null) => (0, 0),
-            (None, value) => {
-                let entry = Entry { stamp, node: Node::new(value, stamp) };
-                object.insert(key.clone(), entry);
+        let (grown, shrunk) = match (place(object, key), value) {
+            (Err(_), Value::Null) => (0, 0),
+            (Err(at), value) => {
+                object.insert(at, Entry::new(key, value, stamp));
                 (size_of_text(key) + size_of_value(value), 0)
             }
-            (Some(entry), Value::Null) => {
-                let gone = size_of_text(key) + entry.node.size();
-                object.remove(key);
-                (0, gone)
-            }
-            (Some(entry), value) => {
-                entry.stamp = stamp;
-                entry.node.take(value, stamp)
-            }
+            (Ok(at), Value::Null) => (0, object.remove(at).size()),
+            (Ok(at), value) => match object.get_mut(at) {
+                None => (0, 0),
+                Some(entry) => {
+                    entry.stamp = stamp;
+                    entry.node.take(value, stamp)
+                }
+            },
         };
         growth = (growth.0 + grown, growth.1 + shrunk);
     }
@@ -236,10 +285,10 @@ fn merge(object: &mut Object, members: &Members, stamp: Stamp) -> (usize, usize)
 }
 
 /// By how many bytes `members` makes `object` grow and shrink.
-fn patch_growth(object: &Object, members: &Members) -> (usize, usize) {
+fn patch_growth(object: &[Entry], members: &Members) -> (usize, usize) {
     let mut growth = (0, 0);
     for (key, value) in members {
-        let (grown, shrunk) = match (object.get(key).map(|entry| &entry.node), value) {
+        let (grown, shrunk) = match (entry(object, key).map(|entry| &entry.node), value) {
             (None, Value::Null) => (0, 0),
             (None, value) => (size_of_text(key) + size_of_value(value), 0),
             (Some(stored), Value::Null) => (0, size_of_text(key) + stored.size()),
@@ -251,13 +300,13 @@ fn patch_growth(object: &Object, members: &Members) -> (usize, usize) {
     growth
 }
 
-fn difference(object: &Object, members: &Members) -> Members {
+fn difference(object: &[Entry], members: &Members) -> Members {
     let mut result = members.clone();
-    for (key, entry) in object {
-        match (&entry.node, members.get(key)) {
-            (_, None) => drop(result.insert(key.clone(), Value::Null)),
+    for Entry { key, node, .. } in object {
+        match (node, members.get(key.as_str())) {
+            (_, None) => drop(result.insert(key.to_string(), Value::Null)),
             (Node::Object(stored), Some(Value::Object(new))) => {
-                result.insert(key.clone(), Value::Object(difference(stored, new)));
+                result.insert(key.to_string(), Value::Object(difference(stored, new)));
             }
             (_, Some(_)) => {}
         }
@@ -265,20 +314,20 @@ fn difference(object: &Object, members: &Members) -> Members {
     result
 }
 
-fn to_members(object: &Object) -> Members {
-    object.iter().map(|(key, entry)| (key.clone(), entry.node.to_value())).collect()
+fn to_members(object: &[Entry]) -> Members {
+    object.iter().map(|entry| (entry.key.to_string(), entry.node.to_value())).collect()
 }
 
-fn children_metadata(object: &Object, style: MetadataStyle) -> Members {
+fn children_metadata(object: &[Entry], style: MetadataStyle) -> Members {
     let entry_metadata = |entry: &Entry| {
         let mut metadata = match &entry.node {
-            Node::Leaf(_) => Members::new(),
+            Node::Leaf(_) | Node::Text(_) => Members::new(),
             Node::Object(children) => children_metadata(children, style),
         };
         entry.stamp.write(style, &mut metadata);
         Value::Object(metadata)
     };
-    object.iter().map(|(key, entry)| (key.clone(), entry_metadata(entry))).collect()
+    object.iter().map(|entry| (entry.key.to_string(), entry_metadata(entry))).collect()
 }
 
 /// Size of the members of a section by the documented counting: key lengths plus value sizes at

@@ -19,12 +19,16 @@ mod flaw;
 pub mod identity;
 pub mod import;
 pub mod key;
+#[cfg(test)]
+mod laws;
 pub mod manifest;
 mod ordered;
 mod read;
 pub mod result_code;
 pub mod root_key;
 pub mod signature;
+#[cfg(test)]
+mod tests;
 
 pub use flaw::{Document, Flaw, Reason};
 pub use identity::{UpdateId, Version};

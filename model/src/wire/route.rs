@@ -56,6 +56,58 @@ pub enum Call {
     TwinReplace(Identity),
     /// `POST /twins/{d}[/modules/{m}]/methods`.
     MethodInvoke(Identity),
+    /// `GET /jobs/v2/query`.
+    JobList,
+    /// `GET /jobs/v2/{id}`.
+    JobRead(String),
+    /// `PUT /jobs/v2/{id}`.
+    JobCreate(String),
+    /// `POST /jobs/v2/{id}/cancel`.
+    JobCancel(String),
+    /// `GET /jobs`: import and export jobs.
+    TransferList,
+    /// Anything about configurations.
+    Configuration(ConfigurationCall),
+}
+
+/// A call about automatic device configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigurationCall {
+    /// `POST /devices/{d}/applyConfigurationContent`.
+    Apply {
+        /// The Edge device.
+        device: String,
+    },
+    /// `DELETE /configurations/{id}`.
+    Delete {
+        /// The configuration.
+        id: String,
+    },
+    /// `GET /configurations`.
+    List,
+    /// `GET /configurations/{id}`.
+    Read {
+        /// The configuration.
+        id: String,
+    },
+    /// `POST /configurations/testQueries`.
+    Test,
+    /// `PUT /configurations/{id}`.
+    Write {
+        /// The configuration.
+        id: String,
+    },
+}
+
+impl ConfigurationCall {
+    /// Whether the call changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        match self {
+            Self::List | Self::Read { .. } | Self::Test => true,
+            Self::Apply { .. } | Self::Delete { .. } | Self::Write { .. } => false,
+        }
+    }
 }
 
 impl Call {
@@ -101,8 +153,29 @@ impl Call {
             ["twins", d, "modules", m, "methods"] => {
                 one(method, path, Method::POST, Self::MethodInvoke(Identity::module(*d, *m)))
             }
+            ["devices", d, "applyConfigurationContent"] => {
+                let apply = ConfigurationCall::Apply { device: (*d).to_owned() };
+                one(method, path, Method::POST, Self::Configuration(apply))
+            }
+            ["configurations", rest @ ..] => Self::configuration(method, path, rest),
             ["twins", d] => Self::twin(method, path, Identity::device(*d)),
             ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
+            ["jobs"] => one(method, path, Method::GET, Self::TransferList),
+            ["jobs", "v2", rest @ ..] => Self::job(method, path, rest),
+            _ => Err(no_resource(path)),
+        }
+    }
+
+    fn job(method: &Method, path: &str, rest: &[&str]) -> Result<Self, Refusal> {
+        match rest {
+            // A job may be called query: only GET lists.
+            ["query"] if *method == Method::GET => Ok(Self::JobList),
+            // Without an id there is nothing to cancel (JOB-061).
+            ["", "cancel"] => Err(not_allowed(method, path, "nothing: the job id is empty")),
+            [id, "cancel"] => one(method, path, Method::POST, Self::JobCancel((*id).to_owned())),
+            [id] if *method == Method::PUT => Ok(Self::JobCreate((*id).to_owned())),
+            [id] if *method == Method::GET => Ok(Self::JobRead((*id).to_owned())),
+            [_] => Err(not_allowed(method, path, "GET, PUT")),
             _ => Err(no_resource(path)),
         }
     }
@@ -138,6 +211,23 @@ impl Call {
             Method::DELETE => Ok(Self::IdentityDelete(identity)),
             _ => Err(not_allowed(method, path, "GET, PUT, DELETE")),
         }
+    }
+
+    fn configuration(method: &Method, path: &str, rest: &[&str]) -> Result<Self, Refusal> {
+        let id = |id: &str| id.to_owned();
+        let call = match (rest, method) {
+            ([], &Method::GET) => ConfigurationCall::List,
+            ([], _) => return Err(not_allowed(method, path, "GET")),
+            // No configuration can be called so: the name has a capital letter.
+            (["testQueries"], &Method::POST) => ConfigurationCall::Test,
+            (["testQueries"], _) => return Err(not_allowed(method, path, "POST")),
+            ([name], &Method::GET) => ConfigurationCall::Read { id: id(name) },
+            ([name], &Method::PUT) => ConfigurationCall::Write { id: id(name) },
+            ([name], &Method::DELETE) => ConfigurationCall::Delete { id: id(name) },
+            ([_], _) => return Err(not_allowed(method, path, "GET, PUT, DELETE")),
+            _ => return Err(no_resource(path)),
+        };
+        Ok(Self::Configuration(call))
     }
 
     fn twin(method: &Method, path: &str, identity: Identity) -> Result<Self, Refusal> {

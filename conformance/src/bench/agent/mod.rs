@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::content::{ContentServer, Hit};
+use twinspec_harness::hub::OddListener;
 use twinspec_harness::process::{Ended, Process};
 use twinspec_harness::signing::Authority;
+use twinspec_harness::tls::Oddity;
 use twinspec_harness::trace::Event;
 use twinspec_model::hub::Output;
 use twinspec_model::identity::Identity;
@@ -68,6 +70,8 @@ pub struct AgentBench<'a> {
     desired: Value,
     /// What agents wrote that have ended.
     written: Vec<String>,
+    /// The generation of the protocol that is spoken.
+    generation: u8,
 }
 
 impl Deref for AgentBench<'_> {
@@ -110,6 +114,7 @@ impl<'a> AgentBench<'a> {
             Some(meet) => bench.meet_device(&meet.device_id, &meet.key).await?,
         };
         let folder = subject.new_folder().map_err(harness)?;
+        let generation = subject.profile.claims.generation;
         let watch = subject.stage.watch(&who.identity.to_string(), bench.recorder.clone());
         Ok(Self {
             bench,
@@ -123,6 +128,7 @@ impl<'a> AgentBench<'a> {
             was_in: false,
             desired: json!({}),
             written: Vec::new(),
+            generation,
         })
     }
 
@@ -131,6 +137,9 @@ impl<'a> AgentBench<'a> {
     /// # Errors
     /// [`Stop::Inconclusive`] when it never connects; its last words say why.
     pub async fn launch(&mut self) -> Checked {
+        if let Some(why) = self.subject.given_up() {
+            return Err(Stop::Inconclusive(why));
+        }
         let port = self.bench.target.mqtt.port;
         self.launch_at(port)?;
         self.connected().await
@@ -158,6 +167,7 @@ impl<'a> AgentBench<'a> {
             device_id: identity.device,
             key: self.who.key.clone(),
             work_dir: self.folder.join("work"),
+            generation: self.generation,
         };
         let launch = subject.launch(start, &words).map_err(harness)?;
         self.collect_output();
@@ -233,6 +243,36 @@ impl<'a> AgentBench<'a> {
         }
     }
 
+    /// Opens another door of the hub, with an odd certificate.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when it cannot be opened.
+    pub async fn open_odd(&self, oddity: Oddity) -> Checked<OddListener> {
+        let no_hub = || Stop::Harness("there is no hub to open a door of".to_owned());
+        let hub = self.bench.target.hub().ok_or_else(no_hub)?;
+        hub.open_odd(oddity).await.map_err(harness)
+    }
+
+    /// Has the hub forget the agent's session: somebody connects in its name with a clean one, which
+    /// also cuts the agent off.
+    ///
+    /// # Errors
+    /// When the hub does not accept.
+    pub async fn forget_session(&mut self) -> Checked {
+        let mut login = self.bench.login(&self.who);
+        login.connect.clean_session = true;
+        self.steer(|what| match what {
+            // The stranger is let in, and the agent waits outside until the stranger has gone.
+            What::Connect(connect) if !connect.clean_session => Treatment::CutBefore,
+            _ => Treatment::Pass,
+        });
+        let (connection, _) = self.bench.connect_with("stranger", &login).await?;
+        connection.cut().await;
+        self.look_from(self.seen_count());
+        self.steer_no_more();
+        Ok(())
+    }
+
     /// Sends a packet to the agent that no hub would send now.
     pub fn inject(&self, packet: Packet) {
         if let (Some(hub), Some(id)) = (self.bench.target.hub(), self.watch.connection()) {
@@ -289,10 +329,24 @@ impl<'a> AgentBench<'a> {
         Err(Stop::Unsupported("needs an agent that trusts the root keys it is given".to_owned()))
     }
 
-    /// The generation of the protocol that the agent claims: 1, 2 or 3.
+    /// The generation of the protocol that is spoken: 1, 2 or 3.
     #[must_use]
     pub fn generation(&self) -> u8 {
-        self.subject.profile.claims.generation
+        self.generation
+    }
+
+    /// Has the agent started in another generation.
+    ///
+    /// # Errors
+    /// [`Stop::Unsupported`] when the agent does not speak it.
+    pub fn speak(&mut self, generation: u8) -> Checked {
+        let claims = &self.subject.profile.claims;
+        if claims.generation != generation && !claims.other_generations.contains(&generation) {
+            let why = format!("not claimed by the agent's profile: generation {generation}");
+            return Err(Stop::Unsupported(why));
+        }
+        self.generation = generation;
+        Ok(())
     }
 
     /// How long a refused report may take to come again.
@@ -302,7 +356,7 @@ impl<'a> AgentBench<'a> {
     }
 
     fn manifest_version(&self) -> &'static str {
-        if self.generation() == 1 { "4" } else { "5" }
+        if self.generation == 1 { "4" } else { "5" }
     }
 
     fn handler(&self) -> String {
@@ -310,7 +364,7 @@ impl<'a> AgentBench<'a> {
     }
 
     fn package_url(&self) -> Option<String> {
-        self.subject.package_url()
+        (self.generation >= 3).then(|| self.subject.package_url())
     }
 
     fn url(&self, path: &str) -> String {
@@ -344,7 +398,8 @@ impl<'a> AgentBench<'a> {
     /// The requests for this case's files so far.
     #[must_use]
     pub fn hits(&self) -> Vec<Hit> {
-        self.content().hits(&self.content_prefix())
+        // With the slash: device 1 must not be taken for device 12.
+        self.content().hits(&format!("{}/", self.content_prefix()))
     }
 
     /// What payloads share.

@@ -16,6 +16,17 @@ use crate::case::Claim;
 /// Where the package of the run is served.
 const PACKAGE: &str = "run/rootkeypackage-7.json";
 
+/// What the component enumerator of an agent is to know: three motors and a lamp.
+const COMPONENTS: &str = r#"[
+  {"id": "0", "name": "left-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "1", "name": "right-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "2", "name": "rear-motor", "group": "motors", "manufacturer": "Fabrikam", "model": "M1"},
+  {"id": "3", "name": "lamp", "group": "lights", "manufacturer": "Contoso", "model": "L7"}
+]"#;
+
+/// Cases in a row in which an agent may fail to come before the run goes on without waiting.
+const ABSENCES_MAX: u64 = 5;
+
 /// The agent that a run judges.
 pub struct Subject {
     /// How it is started and what it claims.
@@ -25,6 +36,8 @@ pub struct Subject {
     pub(super) authority: &'static Authority,
     scratch: Scratch,
     folders: AtomicU64,
+    /// Cases in a row in which the agent never came.
+    absences: AtomicU64,
 }
 
 /// What the placeholders of a profile stand for.
@@ -35,6 +48,7 @@ pub(super) struct Words {
     pub(super) device_id: String,
     pub(super) key: String,
     pub(super) work_dir: PathBuf,
+    pub(super) generation: u8,
 }
 
 impl Subject {
@@ -54,8 +68,9 @@ impl Subject {
         let authority = made.map_err(io::Error::other)??;
         content.put(PACKAGE, authority.package(PACKAGE_VERSION).make()?, Manner::Whole);
         let scratch = Scratch::new()?;
+        std::fs::write(scratch.components(), COMPONENTS)?;
         std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
-        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0) })
+        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0), absences: AtomicU64::new(0) })
     }
 
     /// Tells the agents to come whom to trust.
@@ -96,6 +111,22 @@ impl Subject {
         (!holds).then(|| format!("not claimed by the agent's profile: {why}"))
     }
 
+    /// Notes whether the agent came when it was started.
+    pub(super) fn note_presence(&self, came: bool) {
+        if came {
+            self.absences.store(0, Ordering::Relaxed);
+        } else {
+            self.absences.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Why nobody waits for the agent any more: it would cost every case its budget.
+    pub(super) fn given_up(&self) -> Option<String> {
+        let absences = self.absences.load(Ordering::Relaxed);
+        (absences >= ABSENCES_MAX)
+            .then(|| format!("the agent did not connect in {absences} cases in a row before"))
+    }
+
     /// A folder for one case.
     pub(super) fn new_folder(&self) -> io::Result<PathBuf> {
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
@@ -105,8 +136,8 @@ impl Subject {
         Ok(folder)
     }
 
-    pub(super) fn package_url(&self) -> Option<String> {
-        (self.profile.claims.generation >= 3).then(|| self.url(PACKAGE))
+    pub(super) fn package_url(&self) -> String {
+        self.url(PACKAGE)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -168,7 +199,8 @@ impl Subject {
             ("ca_file", path(&self.scratch.ca())),
             ("root_keys_file", path(&self.scratch.roots())),
             ("work_dir", path(&words.work_dir)),
-            ("generation", self.profile.claims.generation.to_string()),
+            ("components_file", path(&self.scratch.components())),
+            ("generation", words.generation.to_string()),
         ]
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
@@ -192,6 +224,10 @@ impl Scratch {
 
     fn ca(&self) -> PathBuf {
         self.0.join("hub-ca.pem")
+    }
+
+    fn components(&self) -> PathBuf {
+        self.0.join("components.json")
     }
 
     fn roots(&self) -> PathBuf {

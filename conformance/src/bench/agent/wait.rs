@@ -103,7 +103,11 @@ impl AgentBench<'_> {
             (None, None) => STEP.as_secs(),
         };
         let budget = Duration::from_secs(seconds);
-        self.connect_packet("DEV-NET-001", budget).await?;
+        let came = self.connect_packet("DEV-NET-001", budget).await;
+        if !self.was_in {
+            self.subject.note_presence(came.is_ok());
+        }
+        came?;
         self.was_in = true;
         Ok(())
     }
@@ -364,6 +368,14 @@ impl AgentBench<'_> {
             sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Waits until `holds`, or the agent has ended, or the budget is used up.
+    pub async fn until_or_ended(&mut self, budget: Duration, holds: impl Fn(&Self) -> bool) {
+        let deadline = self.deadline(budget);
+        while !holds(self) && !self.has_ended() && Instant::now() < deadline {
+            sleep(LOOK).await;
+        }
     }
 
     /// Waits until the agent's process ends by itself; its exit status.

@@ -1,8 +1,10 @@
 //! Cases that judge a hub.
 
 pub mod auth;
+pub mod configuration;
 pub mod connection;
 pub mod http;
+pub mod job;
 pub mod method;
 pub mod query;
 pub mod registry;

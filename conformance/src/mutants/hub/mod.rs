@@ -1,8 +1,10 @@
 //! Defects of a hub, a folder for each subject.
 
 mod auth;
+mod configuration;
 mod connection;
 mod http;
+mod job;
 mod method;
 mod query;
 mod registry;
@@ -20,6 +22,8 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     twin::MUTANTS,
     method::MUTANTS,
     query::MUTANTS,
+    job::MUTANTS,
+    configuration::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,

@@ -12,10 +12,12 @@ use crate::mutants::overlay::{edit_json, on_request};
 
 const ITEM_TYPE: &str = "x-ms-item-type";
 
+const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
+
 const CONTINUATION: &str = "x-ms-continuation";
 
 /// All of the subject.
-pub(super) const MUTANTS: &[&[Mutant]] = &[PAGES, LANGUAGE];
+pub(super) const MUTANTS: &[&[Mutant]] = &[PAGES, COLLECTION, LANGUAGE];
 
 const PAGES: &[Mutant] = &[
     Mutant {
@@ -73,7 +75,7 @@ const PAGES: &[Mutant] = &[
         requirements: &["QRY-008"],
         overlay: || {
             on_request(|request| {
-                request.headers_mut().remove("x-ms-max-item-count");
+                request.headers_mut().remove(MAX_ITEM_COUNT);
             })
         },
     },
@@ -155,6 +157,97 @@ macro_rules! misread {
     };
 }
 
+/// Defects that concern whole collections.
+const COLLECTION: &[Mutant] = &[
+    Mutant {
+        id: "query-member-with-case",
+        title: "The member Query is not seen",
+        requirements: &["QRY-003"],
+        overlay: || {
+            on_request(|request| {
+                if is_query(request) {
+                    edit_json(request.body_mut(), |body| {
+                        body.as_object_mut().and_then(|body| body.remove("Query"));
+                    });
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "query-jobs-raw",
+        title: "Rows of jobs are called Raw",
+        requirements: &["QRY-005"],
+        overlay: || on_rows(|response| rename_item_type(response, "DeviceJob", "Raw")),
+    },
+    Mutant {
+        id: "query-jobs-item-type-other-case",
+        title: "Rows of jobs are called deviceJob",
+        requirements: &["QRY-007"],
+        overlay: || on_rows(|response| rename_item_type(response, "DeviceJob", "deviceJob")),
+    },
+    Mutant {
+        id: "query-page-of-100-refused",
+        title: "Pages of 100 are refused as too large",
+        requirements: &["QRY-011"],
+        overlay: || {
+            on_answer(
+                |request| {
+                    is_query(request)
+                        && request.headers().get(MAX_ITEM_COUNT).is_some_and(|size| size == "100")
+                },
+                |response| refuse(response, 400, "ArgumentInvalid"),
+            )
+        },
+    },
+    Mutant {
+        id: "query-corrupt-token-ignored",
+        title: "A token that cannot be read begins again",
+        requirements: &["QRY-012"],
+        overlay: || {
+            on_request(|request| {
+                let is_corrupt =
+                    request.headers().get(CONTINUATION).is_some_and(|token| token.len() < 20);
+                if is_query(request) && is_corrupt {
+                    request.headers_mut().remove(CONTINUATION);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "query-overload-unavailable",
+        title: "Overload with queries is answered 503",
+        requirements: &["QRY-018"],
+        overlay: || {
+            on_refusals("ThrottlingException", |response| {
+                refuse(response, 503, "ServiceUnavailable");
+            })
+        },
+    },
+    misread!("query-jobs-type-ignored", "The type of a job is not looked at", "QRY-064", " AND devices.jobs.jobType = 'scheduleDeviceMethod'" => ""),
+    misread!("query-jobs-device-ignored", "The device of a row of a job is not looked at", "QRY-064", " AND devices.jobs.deviceId =" => " AND devices.jobs.jobType !="),
+    misread!("query-other-than-jobs", "Queries take NOT for true where jobs do not", "QRY-073", "(NOT IS_DEFINED(tags.bay))" => "(true)"),
+    Mutant {
+        id: "query-jobs-condition-loose",
+        title: "Jobs read OR as true where queries do not",
+        requirements: &["QRY-073"],
+        overlay: || {
+            on_request(|request| {
+                if request.method() == Method::PUT && request.uri().path().starts_with("/jobs/v2/")
+                {
+                    edit_json(request.body_mut(), |body| {
+                        if let Some(Value::String(text)) = body.get_mut("queryCondition") {
+                            *text = text.replace("OR tags.kind IN ['valve']", "OR true");
+                        }
+                    });
+                }
+            })
+        },
+    },
+    misread!("query-first-device-only", "SELECT * shows one device", "QRY-030", "SELECT * FROM devices" => "SELECT TOP 1 * FROM devices"),
+    misread!("query-modules-among-devices", "devices means modules", "QRY-030", "SELECT * FROM devices" => "SELECT * FROM devices.modules"),
+    misread!("query-old-tags", "Conditions look at tags as they first were", "QRY-017", "tags.stage = 'after'" => "tags.stage = 'before'"),
+];
+
 const LANGUAGE: &[Mutant] = &[
     misread!("query-small-or-lost", "Small or means and", "QRY-031", " or " => " AND "),
     misread!("query-count-of-versions", "COUNT shows a version", "QRY-032", "SELECT COUNT()" => "SELECT MIN(version)"),
@@ -191,7 +284,50 @@ const LANGUAGE: &[Mutant] = &[
     misread!("query-jobs-projected", "Projections of jobs are those of devices", "QRY-065", "SELECT deviceId FROM devices.jobs" => "SELECT deviceId FROM devices"),
     misread!("query-parentheses-for-brackets", "IN takes parentheses", "QRY-066", "('elm-1')" => "['elm-1']"),
     misread!("query-object-equals", "An object equals every string", "QRY-071", "tags.v = 'x'" => "IS_DEFINED(tags.v)"),
+    misread!("query-nin-means-in", "NIN means IN", "QRY-038", " NIN " => " IN "),
+    misread!("query-configurations-unknown", "A path to the state of a configuration is refused", "QRY-070", "configurations.[[" => "configurations[["),
+    Mutant {
+        id: "query-deep-nesting-fails",
+        title: "Thousands of parentheses end in an internal error",
+        requirements: &["QRY-014"],
+        overlay: || failing("(((((((((("),
+    },
+    Mutant {
+        id: "query-far-too-long-fails",
+        title: "A query of a megabyte ends in an internal error",
+        requirements: &["QRY-015"],
+        overlay: || failing("xxxxxxxxxx"),
+    },
+    misread!("query-other-clauses-ignored", "ORDER BY is read over", "QRY-067", " ORDER BY deviceId" => ""),
+    misread!("query-top-one-less", "TOP shows one row less", "QRY-068", "TOP 2" => "TOP 1"),
+    Mutant {
+        id: "query-nin-fails",
+        title: "NIN ends in an internal error",
+        requirements: &["QRY-041"],
+        overlay: || failing(" NIN "),
+    },
+    Mutant {
+        id: "query-unknown-function-fails",
+        title: "A function that nobody knows ends in an internal error",
+        requirements: &["QRY-061"],
+        overlay: || failing("LENGTH("),
+    },
 ];
+
+/// An overlay that answers queries with `words` in them 500.
+fn failing(words: &'static str) -> Box<dyn Overlay> {
+    on_answer(
+        move |request| is_query(request) && String::from_utf8_lossy(request.body()).contains(words),
+        |response| refuse(response, 500, "ServerError"),
+    )
+}
+
+/// Gives rows of the type `from` the type `to`.
+fn rename_item_type(response: &mut Response<Bytes>, from: &str, to: &'static str) {
+    if response.headers().get(ITEM_TYPE).is_some_and(|seen| seen == from) {
+        set_header(response, ITEM_TYPE, to);
+    }
+}
 
 fn is_query(request: &Request<Bytes>) -> bool {
     request.method() == Method::POST && request.uri().path() == "/devices/query"

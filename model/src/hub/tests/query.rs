@@ -123,3 +123,56 @@ fn a_token_is_good_for_its_own_query_only() {
     let (status, ..) = bench.ask("service", &[size, ("x-ms-continuation", token)], &other);
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
+
+#[test]
+fn a_page_begins_where_the_one_before_stopped_looking() {
+    let mut bench = fleet();
+    let query = json!({ "query": "SELECT * FROM devices WHERE tags.bay = 1" });
+    let size = ("x-ms-max-item-count", "2");
+    let (_, headers, _) = bench.ask("service", &[size], &query);
+    let token = headers["x-ms-continuation"].to_str().unwrap();
+    // The page before looked at d3 already; what it becomes now is not looked at again.
+    let body = json!({ "tags": { "bay": 1 } });
+    bench.call(Method::PATCH, "/twins/d3", &body);
+    let (_, headers, rows) = bench.ask("service", &[size, ("x-ms-continuation", token)], &query);
+    let ids: Vec<&str> =
+        rows.as_array().unwrap().iter().flat_map(|r| r["deviceId"].as_str()).collect();
+    assert_eq!(ids, ["d4"]);
+    assert!(!headers.contains_key("x-ms-continuation"));
+}
+
+/// All paths of `value` below `path`, the one to `value` itself included.
+fn paths(value: &Value, path: &[String], all: &mut Vec<Vec<String>>) {
+    all.push(path.to_vec());
+    for (name, member) in value.as_object().into_iter().flatten() {
+        paths(member, &[path, std::slice::from_ref(name)].concat(), all);
+    }
+}
+
+#[test]
+fn a_query_finds_in_a_stored_twin_what_its_document_shows() {
+    use crate::identity::Identity;
+    use crate::query::{Row, TWIN_MEMBERS};
+
+    let mut bench = fleet();
+    let body = json!({
+        "tags": { "note": "x", "site": { "bay": 7, "list": [1, "a", { "b": 2 }] } },
+        "properties": { "desired": { "rate": 1.5, "flags": { "on": true }, "empty": {} } },
+    });
+    bench.call(Method::PATCH, "/twins/d1", &body);
+    bench.call(Method::PATCH, "/twins/d1/modules/m", &body);
+    for identity in [Identity::device("d1"), Identity::device("d2"), Identity::module("d1", "m")] {
+        let entity = &bench.hub.entities[&identity];
+        let document = entity.twin_json();
+        let mut all = Vec::new();
+        paths(&document, &[], &mut all);
+        all.extend(TWIN_MEMBERS.map(|name| vec![name.to_owned()]));
+        for path in all.clone() {
+            all.push([path, vec!["no".to_owned()]].concat());
+        }
+        for path in all {
+            let Some((root, rest)) = path.split_first() else { continue };
+            assert_eq!(entity.look(root, rest), document.look(root, rest), "{path:?}");
+        }
+    }
+}

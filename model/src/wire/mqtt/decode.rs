@@ -18,6 +18,18 @@ pub struct Malformed {
     pub clause: &'static str,
 }
 
+/// The statement that an empty client id with a kept session breaks.
+const EMPTY_CLIENT_ID: &str = "MQTT-3.1.3-7";
+
+impl Malformed {
+    /// What a server answers before it closes: nothing, except to an empty client id with a kept
+    /// session (MQTT-3.1.3-8).
+    #[must_use]
+    pub fn answer(&self) -> Option<ConnectCode> {
+        (self.clause == EMPTY_CLIENT_ID).then_some(ConnectCode::IdentifierRejected)
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", self.reason, self.clause)
@@ -128,7 +140,7 @@ fn connect(body: &mut Body) -> Result<Connect, Malformed> {
     let keep_alive = body.number()?;
     let client_id = body.text()?;
     if client_id.is_empty() && flags & 0b10 == 0 {
-        return malformed("an empty client id asks for a kept session", "MQTT-3.1.3-7");
+        return malformed("an empty client id asks for a kept session", EMPTY_CLIENT_ID);
     }
     let will = if flags & 0b100 == 0 { None } else { Some(will(body, flags)?) };
     let user_name = if flags & 0x80 == 0 { None } else { Some(body.text()?) };

@@ -113,7 +113,12 @@ pub(super) const CASES: &[Case] = &[
         "ADU-MANIFEST-006",
         Hash(|hash| hash.bytes().take(32).map(|byte| format!("{byte:02x}")).collect())
     ),
-    refused!("manifest-no-steps", "A manifest of no steps is refused", "ADU-MANIFEST-007", Steps(0)),
+    refused!(
+        "manifest-no-steps",
+        "A manifest of no steps is refused",
+        "ADU-MANIFEST-007",
+        Steps(0)
+    ),
     refused!(
         "manifest-eleven-steps",
         "A manifest of eleven steps is refused",
@@ -154,7 +159,10 @@ pub(super) const CASES: &[Case] = &[
         "manifest-name-long",
         "A name of 65 characters is refused",
         "ADU-MANIFEST-011",
-        Set("/updateId/name", json!("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"))
+        Set(
+            "/updateId/name",
+            json!("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn")
+        )
     ),
     refused!(
         "manifest-version-one-part",

@@ -1,4 +1,11 @@
-//! pending
+//! The transport floor: reconnection, back-off, keep-alive, sessions, TLS.
+
+mod lost;
+mod reconnect;
+mod session;
+mod tls;
+
 use crate::case::Case;
+
 /// All cases of the subject.
-pub const CASES: &[&[Case]] = &[];
+pub const CASES: &[&[Case]] = &[reconnect::CASES, lost::CASES, session::CASES, tls::CASES];

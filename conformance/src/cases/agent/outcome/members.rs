@@ -6,7 +6,7 @@ use super::super::SCRIPTED;
 use crate::agent_body;
 use crate::bench::agent::{AgentBench, Phase, Script};
 use crate::case::Case;
-use crate::verdict::{Checked, Stop};
+use crate::verdict::Checked;
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -123,20 +123,12 @@ async fn installed_update_unknown(agent: &mut AgentBench<'_>) -> Checked {
 }
 
 async fn code_list(agent: &mut AgentBench<'_>) -> Checked {
-    if agent.generation() < 3 {
-        return Err(Stop::Unsupported(
-            "the agent's generation reports extendedResultCode".to_owned(),
-        ));
-    }
+    agent.speak(3)?;
     rules(agent, &["ADU-AGENT-020"]).await
 }
 
 async fn code_number(agent: &mut AgentBench<'_>) -> Checked {
-    if agent.generation() >= 3 {
-        return Err(Stop::Unsupported(
-            "the agent's generation reports extendedResultCodes".to_owned(),
-        ));
-    }
+    agent.speak(2)?;
     rules(agent, &["ADU-AGENT-021"]).await
 }
 

@@ -93,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case {
         id: "restart-asked-action",
-        title: "The report after such a restart says action 0",
+        title: "The report after such a restart says action 0, or 3 as the deployment did",
         requirements: &["ADU-AGENT-072"],
         needs: RESTARTED,
         run: agent_body!(action),
@@ -176,6 +176,8 @@ async fn action(agent: &mut AgentBench<'_>) -> Checked {
     agent.restart().await?;
     let report = agent.end_within("ADU-AGENT-070", BACK, &Deployed { from, ..deployed }).await?;
     let action = report.at("/deviceUpdate/agent/workflow/action").as_i64();
-    agent.equal("ADU-AGENT-072", "workflow.action", Some(0), action);
+    // The one agent that was observed says 0, its own tests expect 3: both are allowed.
+    let holds = matches!(action, Some(0 | 3));
+    agent.demand("ADU-AGENT-072", holds, "workflow.action 0 or 3", report.to_string());
     Ok(())
 }

@@ -101,7 +101,12 @@ pub(super) const CASES: &[Case] = &[
         KeyRs512
     ),
     forged!("signature-two-parts", "A signature of two parts is refused", "ADU-SIG-008", TwoParts),
-    forged!("signature-four-parts", "A signature of four parts is refused", "ADU-SIG-008", FourParts),
+    forged!(
+        "signature-four-parts",
+        "A signature of four parts is refused",
+        "ADU-SIG-008",
+        FourParts
+    ),
     forged!(
         "signature-without-hash",
         "A signed payload without sha256 is refused",

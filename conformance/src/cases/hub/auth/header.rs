@@ -8,7 +8,7 @@ use super::token::{
     demand_post, demand_read, demand_status, flipped, ordered, registry_path, run_token,
     telemetry_path, token, twin_path,
 };
-use crate::bench::{Bench, IfMatch};
+use crate::bench::{Bench, IfMatch, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::Checked;
@@ -176,7 +176,7 @@ async fn error_name_signature(bench: &mut Bench) -> Checked {
 
 /// Demands the name of the error in the header of a 401.
 fn demand_name(bench: &mut Bench, answer: &Answer) {
-    let seen = format!("{answer} with {:?}", answer.header("iothub-errorcode"));
+    let seen = format!("{answer} with {}", words(&answer.header("iothub-errorcode")));
     let named = answer.header("iothub-errorcode") == Some("IotHubUnauthorizedAccess");
     let holds = named && answer.status.as_u16() == 401;
     bench.demand("HUB-AUTH-025", holds, "401 with IotHubUnauthorizedAccess", seen);

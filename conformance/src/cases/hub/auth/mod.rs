@@ -4,6 +4,7 @@ mod certificate;
 mod expiry;
 mod header;
 mod keys;
+mod open_points;
 mod permission;
 mod policy;
 mod scope;
@@ -24,4 +25,5 @@ pub const CASES: &[&[Case]] = &[
     status::CASES,
     header::CASES,
     permission::CASES,
+    open_points::CASES,
 ];

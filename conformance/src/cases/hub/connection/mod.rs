@@ -4,6 +4,7 @@ mod first_packet;
 mod identity;
 mod idle;
 mod login;
+mod open_points;
 mod refusal;
 mod take_over;
 mod transport;
@@ -22,4 +23,5 @@ pub const CASES: &[&[Case]] = &[
     take_over::CASES,
     idle::CASES,
     will::CASES,
+    open_points::CASES,
 ];

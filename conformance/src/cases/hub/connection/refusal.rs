@@ -10,7 +10,7 @@ use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::ConnAck;
 
 use super::login::{text, try_connect};
-use crate::bench::{Bench, Connection, IfMatch, Login, Registered};
+use crate::bench::{Bench, Connection, IfMatch, Login, Registered, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
@@ -156,7 +156,7 @@ async fn demand_closed(bench: &mut Bench, login: &Login) -> Checked {
     let (mut connection, answer) = refused(bench, login).await?;
     let after = connection.closed("HUB-CONN-016").await?;
     let seen: Vec<&str> = after.iter().map(|packet| packet.name()).collect();
-    let text = format!("{seen:?} after {}", text(answer));
+    let text = format!("{} after {}", words(&seen), text(answer));
     bench.demand("HUB-CONN-016", seen.is_empty(), "no packet before the end", text);
     Ok(())
 }

@@ -6,7 +6,7 @@ use twinspec_harness::tls::RsaSuite;
 use twinspec_model::wire::mqtt::{Connect, ConnectCode, Packet, Qos};
 use twinspec_model::wire::topic::Filter;
 
-use crate::bench::{ANSWER, Bench, Connection, Registered, Upgrade};
+use crate::bench::{ANSWER, Bench, Connection, Registered, Upgrade, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::{Checked, Stop};
@@ -193,7 +193,12 @@ async fn tls_1_2(bench: &mut Bench, suite: RsaSuite) -> Checked {
         Ok(connection) => connection,
         Err(error) => {
             let seen = format!("a handshake that fails: {error}");
-            bench.demand("HUB-CONN-006", false, format!("a handshake with {suite:?}"), seen);
+            bench.demand(
+                "HUB-CONN-006",
+                false,
+                format!("a handshake with {}", words(&suite)),
+                seen,
+            );
             return Ok(());
         }
     };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
-use crate::bench::{Bench, IfMatch, identity_path, twin_path};
+use crate::bench::{Bench, IfMatch, identity_path, twin_path, words};
 use crate::body;
 use crate::case::Case;
 use crate::cases::hub::registry::calls::{error_names, flat_name, put, symmetric, text, watch};
@@ -176,8 +176,8 @@ fn demand_header(bench: &mut Bench, errors: Vec<(u16, Answer)>) {
         let in_body = named_in_body(&answer);
         let [in_header, _] = error_names(&answer);
         let holds = in_header.is_some() && in_header == in_body;
-        let allowed = format!("iothub-errorcode {in_body:?} with the {status}");
-        bench.demand("HUB-HTTP-007", holds, allowed, format!("{in_header:?}"));
+        let allowed = format!("iothub-errorcode {} with the {status}", words(&in_body));
+        bench.demand("HUB-HTTP-007", holds, allowed, words(&in_header));
     }
 }
 

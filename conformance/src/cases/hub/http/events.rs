@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, IfMatch, Registered, identity_path};
+use crate::bench::{Bench, IfMatch, Registered, identity_path, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::cases::hub::registry::calls::text;
@@ -197,7 +197,7 @@ async fn demand_changes(bench: &mut Bench, device: &Registered, pointer: &str) -
     bench.equal("HUB-HTTP-017", "led", Some(&Value::Null), led);
     let version = event.pointer("/body/json/version");
     let is_version = version.is_some_and(Value::is_u64);
-    bench.demand("HUB-HTTP-017", is_version, "an integer version", format!("{version:?}"));
+    bench.demand("HUB-HTTP-017", is_version, "an integer version", words(&version));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
-use crate::bench::{Bench, IfMatch, Registered, identity_path, twin_path};
+use crate::bench::{Bench, IfMatch, Registered, identity_path, twin_path, words};
 use crate::body;
 use crate::case::Case;
 use crate::cases::hub::registry::calls::{text, watch};
@@ -94,7 +94,7 @@ async fn request_id_told(bench: &mut Bench) -> Checked {
     for path in [identity_path(&device), twin_path(&device), identity_path(&missing)] {
         let answer = bench.call(Method::GET, &path, IfMatch::Absent, None).await?;
         let id = answer.header("x-ms-request-id").unwrap_or_default();
-        let seen = format!("{id:?} for {path}");
+        let seen = format!("{} for {path}", words(&id));
         bench.demand("HUB-HTTP-009", !id.is_empty(), "x-ms-request-id", seen);
     }
     Ok(())
@@ -110,7 +110,7 @@ fn demand_etag_repeated(bench: &mut Bench, answer: &Answer) {
     let body = answer.json();
     let etag = text(&body, "/etag");
     let holds = !etag.is_empty() && answer.header("etag") == Some(&format!("\"{etag}\""));
-    let seen = format!("{:?}", answer.header("etag"));
+    let seen = words(&answer.header("etag"));
     bench.demand("HUB-HTTP-010", holds, format!("the ETag header \"{etag}\""), seen);
 }
 

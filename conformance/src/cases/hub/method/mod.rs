@@ -6,6 +6,7 @@ mod lost;
 mod members;
 mod module;
 mod offline;
+mod open_points;
 mod parallel;
 mod payload;
 mod subscription;
@@ -27,4 +28,5 @@ pub const CASES: &[&[Case]] = &[
     members::CASES,
     parallel::CASES,
     lost::CASES,
+    open_points::CASES,
 ];

@@ -27,6 +27,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(parallel_many),
     },
     Case {
+        id: "method-parallel-crowd",
+        title: "A hundred calls of one device at once are all delivered, and each is answered",
+        requirements: &["HUB-METH-021"],
+        needs: &[],
+        run: body!(parallel_crowd),
+    },
+    Case {
         id: "method-parallel-devices",
         title: "Calls for two devices at the same time are answered by each",
         requirements: &["HUB-METH-021"],
@@ -41,6 +48,11 @@ async fn parallel_reversed(bench: &mut Bench) -> Checked {
 
 async fn parallel_many(bench: &mut Bench) -> Checked {
     demand_own_answers(bench, &[3, 7, 0, 5, 2, 6, 1, 4]).await
+}
+
+async fn parallel_crowd(bench: &mut Bench) -> Checked {
+    let order: Vec<usize> = (0..100).rev().collect();
+    demand_own_answers(bench, &order).await
 }
 
 /// As many calls as `order` names, answered in this order, get their own answers.

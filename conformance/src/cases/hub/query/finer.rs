@@ -67,6 +67,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(list_in_parentheses),
     },
     Case {
+        id: "query-configurations-path",
+        title: "The state of a configuration can stand in a condition",
+        requirements: &["QRY-070"],
+        needs: &[],
+        run: body!(configurations_path),
+    },
+    Case {
         id: "query-modules",
         title: "Modules are found by ids and tags, with and without prefixes",
         requirements: &["QRY-062", "QRY-063"],
@@ -182,6 +189,14 @@ async fn list_in_parentheses(bench: &mut Bench) -> Checked {
     let fleet = mixed(bench).await?;
     fleet.selects(bench, "QRY-066", "tags.name IN ['elm-1']", &[2]).await?;
     refused(bench, "QRY-066", &fleet.query("tags.name IN ('elm-1')")).await
+}
+
+/// No device has the configuration: that the question is understood is all there is to see.
+async fn configurations_path(bench: &mut Bench) -> Checked {
+    let fleet = mixed(bench).await?;
+    let state = "configurations.[[rollout-7]].status = 'Applied'";
+    fleet.selects(bench, "QRY-070", state, &[]).await?;
+    fleet.selects(bench, "QRY-070", &format!("tags.name = 'elm-1' OR {state}"), &[2]).await
 }
 
 async fn modules(bench: &mut Bench) -> Checked {

@@ -5,8 +5,9 @@ use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
+use twinspec_model::identity::Identity;
 
-use crate::bench::{Bench, VISIBLE};
+use crate::bench::{Bench, VISIBLE, words};
 use crate::verdict::Checked;
 
 /// Where queries go.
@@ -47,6 +48,11 @@ impl Fleet {
         Ok(Self { mark, ids })
     }
 
+    /// One of them.
+    pub(super) fn identity(&self, number: usize) -> Option<Identity> {
+        self.ids.get(number).map(Identity::device)
+    }
+
     /// The query for all of them that `condition` selects.
     pub(super) fn query(&self, condition: &str) -> String {
         format!("SELECT * FROM devices WHERE tags.mark = '{}' AND ({condition})", self.mark)
@@ -68,13 +74,18 @@ impl Fleet {
         let rows = answer.json();
         let holds = answer.status.as_u16() == 200 && devices(&rows) == expected;
         let seen = if answer.status.as_u16() == 200 {
-            format!("{condition}: {:?}", devices(&rows))
+            format!("{condition}: {}", words(&devices(&rows)))
         } else {
             format!("{condition}: {answer}")
         };
-        bench.demand(requirement, holds, format!("{condition}: {expected:?}"), seen);
+        bench.demand(requirement, holds, format!("{condition}: {}", words(&expected)), seen);
         Ok(())
     }
+}
+
+/// Whether a query was answered with rows, as far as the status says.
+pub(super) fn is_done(answer: &Answer) -> bool {
+    answer.status.as_u16() == 200
 }
 
 /// The devices of the rows, in order.
@@ -103,7 +114,7 @@ pub(super) async fn ask(
 
 /// Asks until the rows are as expected or the budget is used up: results may lag behind twins
 /// (query.md § 9).
-pub(super) async fn settled(
+pub(in crate::cases::hub) async fn settled(
     bench: &mut Bench,
     query: &str,
     shows: impl Fn(&Value) -> bool,

@@ -39,6 +39,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(lists),
     },
     Case {
+        id: "query-not-in-list",
+        title: "NIN leaves out what its list names",
+        requirements: &["QRY-038"],
+        needs: &[],
+        run: body!(not_in_list),
+    },
+    Case {
         id: "query-defined",
         title: "IS_DEFINED tells what exists from what does not",
         requirements: &["QRY-039"],
@@ -157,6 +164,15 @@ async fn lists(bench: &mut Bench) -> Checked {
         ("QRY-037", "tags.kind IN ['valve']", &[2]),
         ("QRY-037", "tags.kind IN ['valve', 'pump']", &[0, 1, 2]),
         ("QRY-040", "tags.site.region IN ['north', 'south', '']", &[0, 1, 2]),
+    ];
+    check(bench, &expectations).await
+}
+
+async fn not_in_list(bench: &mut Bench) -> Checked {
+    let expectations: [Expectation; 3] = [
+        ("QRY-038", "IS_DEFINED(tags.kind) AND tags.kind NIN ['valve']", &[0, 1]),
+        ("QRY-038", "IS_DEFINED(tags.kind) AND tags.kind NIN ['gate']", &[0, 1, 2]),
+        ("QRY-038", "IS_DEFINED(tags.kind) AND tags.kind NIN ['valve', 'pump']", &[]),
     ];
     check(bench, &expectations).await
 }

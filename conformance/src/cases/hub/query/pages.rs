@@ -3,8 +3,10 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::fleet::{CONTINUATION, Fleet, ITEM_TYPE, MAX_ITEM_COUNT, PATH, ask, devices, settled};
-use crate::bench::{Bench, IfMatch};
+use super::fleet::{
+    CONTINUATION, Fleet, ITEM_TYPE, MAX_ITEM_COUNT, PATH, ask, devices, is_done, settled,
+};
+use crate::bench::{Bench, IfMatch, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -61,12 +63,41 @@ pub(super) const CASES: &[Case] = &[
         run: body!(too_long),
     },
     Case {
+        id: "query-far-too-long",
+        title: "A query of a megabyte is refused, and the hub goes on",
+        requirements: &["QRY-015"],
+        needs: &[],
+        run: body!(far_too_long),
+    },
+    Case {
+        id: "query-grammar-deep",
+        title: "Thousands of parentheses that nobody closes are refused, and the hub goes on",
+        requirements: &["QRY-014"],
+        needs: &[],
+        run: body!(grammar_deep),
+    },
+    Case {
         id: "query-without-credentials",
         title: "A query without credentials is refused",
         requirements: &["QRY-016"],
         needs: &[],
         run: body!(without_credentials),
     },
+];
+
+/// A query that any hub answers with one row.
+const COUNT: &str = "SELECT COUNT() AS total FROM devices";
+
+/// Texts that are no queries, each for another reason.
+const BROKEN: [&str; 8] = [
+    "",
+    "SELECT FROM devices",
+    "SELEC * FROM devices",
+    "SELECT * FROM devices WHERE",
+    "SELECT * FROM devices WHERE tags.a = 'x",
+    "SELECT * FROM devices WHERE (tags.a = 1",
+    "SELECT * FROM devices WHERE NOBODY_KNOWS(tags.a)",
+    "SELECT * FROM nowhere",
 ];
 
 /// Members that every row of a twin has.
@@ -95,7 +126,7 @@ fn item_type(bench: &mut Bench, requirement: &'static str, allowed: &str, seen: 
         ("QRY-007", Some(seen)) => seen == allowed || !seen.eq_ignore_ascii_case(allowed),
         (_, seen) => seen.is_some_and(|seen| seen.eq_ignore_ascii_case(allowed)),
     };
-    bench.demand(requirement, holds, format!("{ITEM_TYPE}: {allowed}"), format!("{seen:?}"));
+    bench.demand(requirement, holds, format!("{ITEM_TYPE}: {allowed}"), words(&seen));
 }
 
 async fn empty(bench: &mut Bench) -> Checked {
@@ -109,7 +140,7 @@ async fn empty(bench: &mut Bench) -> Checked {
 }
 
 async fn raw(bench: &mut Bench) -> Checked {
-    let answer = ask(bench, "SELECT COUNT() AS total FROM devices", &[]).await?;
+    let answer = ask(bench, COUNT, &[]).await?;
     item_type(bench, "QRY-006", "Raw", answer.header(ITEM_TYPE));
     item_type(bench, "QRY-007", "Raw", answer.header(ITEM_TYPE));
     Ok(())
@@ -151,7 +182,12 @@ async fn one_size(bench: &mut Bench, fleet: &Fleet, query: &str, size: usize) ->
     bench.equal("QRY-009", "rows of all pages", all, seen);
     let is_over = token.is_none() && sizes.last().is_some_and(|rows| *rows > 0);
     let allowed = "no token on the page that shows the last row";
-    bench.demand("QRY-010", is_over, allowed, format!("pages of {sizes:?}, then {token:?}"));
+    bench.demand(
+        "QRY-010",
+        is_over,
+        allowed,
+        format!("pages of {}, then {}", words(&sizes), words(&token)),
+    );
     Ok(())
 }
 
@@ -163,10 +199,10 @@ async fn missing(bench: &mut Bench) -> Checked {
 }
 
 async fn grammar(bench: &mut Bench) -> Checked {
-    let good = ask(bench, "SELECT COUNT() AS total FROM devices", &[]).await?;
+    let good = ask(bench, COUNT, &[]).await?;
     let is_answered = good.status.as_u16() == 200;
     bench.demand("QRY-014", is_answered, "200 for a good query", good.to_string());
-    for text in ["SELECT FROM devices", "SELEC * FROM devices", "SELECT * FROM devices WHERE"] {
+    for text in BROKEN {
         let answer = ask(bench, text, &[]).await?;
         let holds = answer.status.as_u16() == 400;
         bench.demand("QRY-014", holds, format!("{text}: 400"), answer.to_string());
@@ -180,6 +216,27 @@ async fn too_long(bench: &mut Bench) -> Checked {
     bench.demand("QRY-015", good.status.as_u16() == 200, "200 for 8000", good.to_string());
     let answer = ask(bench, &pad(8193), &[]).await?;
     bench.demand("QRY-015", answer.status.is_client_error(), "4xx", answer.to_string());
+    Ok(())
+}
+
+async fn far_too_long(bench: &mut Bench) -> Checked {
+    let query = format!("{COUNT} WHERE deviceId = '{}'", "x".repeat(1 << 20));
+    let answer = ask(bench, &query, &[]).await?;
+    bench.demand("QRY-015", answer.status.is_client_error(), "4xx", answer.to_string());
+    let good = ask(bench, COUNT, &[]).await?;
+    bench.demand("QRY-015", is_done(&good), "200 for a short query", good.to_string());
+    Ok(())
+}
+
+async fn grammar_deep(bench: &mut Bench) -> Checked {
+    for opening in ["(", "NOT (", "IS_DEFINED("] {
+        let query = format!("{COUNT} WHERE {}", opening.repeat(8000 / opening.len()));
+        let answer = ask(bench, &query, &[]).await?;
+        let allowed = format!("400 for thousands of {opening}");
+        bench.demand("QRY-014", answer.status.as_u16() == 400, allowed, answer.to_string());
+    }
+    let good = ask(bench, &format!("{COUNT} WHERE ((true))"), &[]).await?;
+    bench.demand("QRY-014", is_done(&good), "200 for two that are closed", good.to_string());
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::calls::{
     any, changed, create, demand_gone, demand_refused, error_names, keys, put, read, symmetric,
     text, update, watch,
 };
-use crate::bench::{Bench, IfMatch, identity_path, twin_path};
+use crate::bench::{Bench, IfMatch, identity_path, twin_path, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -130,7 +130,7 @@ async fn keys_generated(bench: &mut Bench, members: Value) -> Checked {
     for pointer in KEYS {
         let key = text(&device, pointer);
         let is_key = STANDARD.decode(key).is_ok_and(|bytes| !bytes.is_empty());
-        bench.demand("HUB-REG-003", is_key, format!("base64 at {pointer}"), format!("{key:?}"));
+        bench.demand("HUB-REG-003", is_key, format!("base64 at {pointer}"), words(&key));
     }
     Ok(())
 }

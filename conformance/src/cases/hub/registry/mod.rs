@@ -9,6 +9,7 @@ mod ids;
 mod kinds;
 mod list;
 mod modules;
+mod open_points;
 mod update;
 
 use crate::case::Case;
@@ -24,4 +25,5 @@ pub const CASES: &[&[Case]] = &[
     modules::CASES,
     bulk::CASES,
     bulk_twin::CASES,
+    open_points::CASES,
 ];

@@ -7,7 +7,7 @@ use twinspec_model::identity::Identity;
 use super::calls::{
     any, changed, create, demand_gone, demand_refused, identity_of, keys, put, read, text, update,
 };
-use crate::bench::{Bench, IfMatch, identity_path};
+use crate::bench::{Bench, IfMatch, identity_path, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -173,7 +173,12 @@ async fn demand_etags_differ(bench: &mut Bench, new: Value, changes: &[Value]) -
         current = update(bench, "HUB-REG-008", IfMatch::Any, &current, change.clone()).await?;
         let etag = text(&current, "/etag").to_owned();
         let is_new = !etag.is_empty() && !seen.contains(&etag);
-        bench.demand("HUB-REG-011", is_new, format!("an etag not in {seen:?}"), etag.clone());
+        bench.demand(
+            "HUB-REG-011",
+            is_new,
+            format!("an etag not in {}", words(&seen)),
+            etag.clone(),
+        );
         seen.push(etag);
     }
     Ok(())

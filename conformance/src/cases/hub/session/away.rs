@@ -5,7 +5,7 @@ use twinspec_model::wire::mqtt::Qos;
 use twinspec_model::wire::topic::Filter;
 
 use super::grant::set_desired;
-use crate::bench::{Bench, Connection, Registered};
+use crate::bench::{Bench, Connection, Registered, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -82,7 +82,7 @@ async fn demand_nothing_queued(bench: &mut Bench, who: &Registered) -> Checked {
     connection.twin().await?;
     let sentinel = set_desired(bench, who, json!({ "sentinel": true })).await?;
     let before = connection.notifications_before(sentinel).await?;
-    let seen = format!("{before:?}");
+    let seen = words(&before);
     bench.demand("HUB-SESS-016", before.is_empty(), "no notification of old changes", seen);
     Ok(())
 }

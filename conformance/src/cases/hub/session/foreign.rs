@@ -5,7 +5,7 @@ use twinspec_harness::device::Seen;
 use twinspec_model::wire::mqtt::{Packet, Qos, Subscribe};
 
 use super::device_bound::{device_bound, listen};
-use crate::bench::{ANSWER, Bench, Connection};
+use crate::bench::{ANSWER, Bench, Connection, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::{Checked, Stop};
@@ -57,7 +57,7 @@ async fn demand_closed_by(bench: &mut Bench, filters: &[&str]) -> Checked {
         let after = subscribe(bench, &mut connection, filter).await?;
         let closed = matches!(after, After::Closed);
         let allowed = format!("the connection closed by a SUBSCRIBE to {filter}");
-        bench.demand("HUB-SESS-014", closed, allowed, format!("{after:?}"));
+        bench.demand("HUB-SESS-014", closed, allowed, words(&after));
     }
     Ok(())
 }

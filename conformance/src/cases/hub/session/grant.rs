@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use twinspec_model::wire::mqtt::{Packet, Qos, SubAck, Subscribe};
 
 use super::device_bound::{device_bound, filter_of};
-use crate::bench::{Bench, Connection, Registered};
+use crate::bench::{Bench, Connection, Registered, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::Checked;
@@ -150,8 +150,8 @@ fn demand_grants(bench: &mut Bench, asked: &[(String, Qos)], granted: &[Option<Q
         granted.is_some_and(|granted| granted <= *asked)
     };
     let holds = asked.len() == granted.len() && asked.iter().zip(granted).all(fits);
-    let allowed = format!("one grant each, no more than asked for, for {asked:?}");
-    bench.demand("HUB-SESS-002", holds, allowed, format!("SUBACK {granted:?}"));
+    let allowed = format!("one grant each, no more than asked for, for {}", words(&asked));
+    bench.demand("HUB-SESS-002", holds, allowed, format!("SUBACK {}", words(&granted)));
 }
 
 async fn five_filters(bench: &mut Bench) -> Checked {

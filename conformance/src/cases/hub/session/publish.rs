@@ -156,7 +156,9 @@ async fn demand_acknowledged(
             let seen = seen.await?;
             bench.equal("HUB-SESS-004", "packet id of the PUBACK", id, seen);
             if let Some((_, rid)) = topic.split_once("$rid=") {
-                connection.twin_answer(rid).await?;
+                let is_get = topic.starts_with("$iothub/twin/GET/");
+                let requirement = if is_get { "HUB-TWIN-001" } else { "HUB-TWIN-008" };
+                connection.twin_answer(requirement, rid).await?;
             }
         }
     }

@@ -5,7 +5,7 @@ use twinspec_model::wire::mqtt::Qos;
 use twinspec_model::wire::topic::Filter;
 
 use super::grant::set_desired;
-use crate::bench::{Bench, Connection, Registered};
+use crate::bench::{Bench, Connection, Registered, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -110,7 +110,7 @@ pub(super) async fn demand_not_notified(
     bench.settle().await;
     let sentinel = set_desired(bench, who, json!({ "heard": true })).await?;
     let before = connection.notifications_before(sentinel).await?;
-    let seen = format!("{before:?}");
+    let seen = words(&before);
     bench.demand(requirement, before.is_empty(), "no notification before SUBSCRIBE", seen);
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn demand_not_answered(
     bench.watch_twin(&who.identity, shows).await?;
     connection.subscribe(&Filter::TwinResponse, Qos::AtMostOnce).await?;
     connection.publish("$iothub/twin/GET/?$rid=heard", "").await?;
-    let first = connection.any_twin_answer().await?;
+    let first = connection.any_twin_answer("HUB-TWIN-001").await?;
     bench.equal(requirement, "request id of the first answer", "heard", &first.rid);
     Ok(())
 }

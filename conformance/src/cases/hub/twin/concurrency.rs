@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use twinspec_model::identity::Identity;
 
 use super::merging::Part;
-use crate::bench::{Bench, IfMatch};
+use crate::bench::{Bench, IfMatch, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -163,7 +163,7 @@ async fn applied(
     mode: &str,
 ) -> Checked {
     let answer = bench.write_twin(method, identity, condition, &body(mode)).await?;
-    let allowed = format!("200 under {condition:?}");
+    let allowed = format!("200 under If-Match {}", words(&condition));
     bench.demand(requirement, answer.status.as_u16() == 200, allowed, answer.to_string());
     let twin = bench.watch_twin(identity, |twin| holds(twin, mode)).await?;
     demand_mode(bench, requirement, &twin, mode);
@@ -180,7 +180,7 @@ async fn refused(
 ) -> Checked {
     let before = bench.watch_twin(identity, |twin| holds(twin, mode)).await?;
     let answer = bench.write_twin(method, identity, condition, &body("refused")).await?;
-    let allowed = format!("412 under {condition:?}");
+    let allowed = format!("412 under If-Match {}", words(&condition));
     bench.demand(requirement, answer.status.as_u16() == 412, allowed, answer.to_string());
     let after = bench.read_twin(identity).await?;
     demand_mode(bench, requirement, &after, mode);

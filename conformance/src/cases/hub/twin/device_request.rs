@@ -3,7 +3,7 @@
 use serde_json::json;
 use twinspec_model::wire::mqtt::Packet;
 
-use crate::bench::{Bench, Connection, TwinAnswer};
+use crate::bench::{Bench, Connection, TwinAnswer, words};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::verdict::Checked;
@@ -192,7 +192,7 @@ async fn get_without_rid(bench: &mut Bench) -> Checked {
         let before = connection.closed("HUB-TWIN-021").await?;
         before.iter().filter_map(answer_topic).collect()
     };
-    let seen = format!("{strays:?}");
+    let seen = words(&strays);
     bench.demand("HUB-TWIN-021", strays.is_empty(), "no answer", seen);
     let mut connection = bench.connect_and_listen(&device).await?;
     let answer = connection.twin_get().await?;
@@ -218,7 +218,7 @@ async fn demand_cut_off(bench: &mut Bench, topic: &str, body: &str) -> Checked {
     let before = connection.closed("HUB-TWIN-022").await?;
     let answers: Vec<String> = before.iter().filter_map(answer_topic).collect();
     let allowed = "the connection closed without an answer";
-    bench.demand("HUB-TWIN-022", answers.is_empty(), allowed, format!("{answers:?}"));
+    bench.demand("HUB-TWIN-022", answers.is_empty(), allowed, words(&answers));
     Ok(())
 }
 

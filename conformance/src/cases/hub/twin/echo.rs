@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use twinspec_model::identity::Identity;
 
 use super::merging::{Part, Section};
-use crate::bench::{Bench, IfMatch};
+use crate::bench::{Bench, IfMatch, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
@@ -90,8 +90,8 @@ async fn stale_echo(bench: &mut Bench, method: Method) -> Checked {
     let version =
         |twin: &Value| twin.pointer("/properties/desired/$version").and_then(Value::as_u64);
     let grown = version(&after) > version(&old);
-    let seen = format!("desired.$version {:?}", version(&after));
-    bench.demand(REQUIREMENT, grown, format!("more than {:?}", version(&old)), seen);
+    let seen = format!("desired.$version {}", words(&version(&after)));
+    bench.demand(REQUIREMENT, grown, format!("more than {}", words(&version(&old))), seen);
     // The members that a back end may write are taken from the echo.
     bench.equal_json(REQUIREMENT, "tags", &json!({ "site": "north" }), &Part::Tags.content(&after));
     let seen = Part::Desired.content(&after);

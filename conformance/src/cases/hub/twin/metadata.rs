@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::sides::{Side, Writer};
-use crate::bench::{Bench, shorten};
+use crate::bench::{Bench, shorten, words};
 use crate::case::Case;
 use crate::verdict::Checked;
 
@@ -114,7 +114,7 @@ async fn utc_times(bench: &mut Bench, side: Side) -> Checked {
     for path in PATHS {
         let time = metadata.pointer(&format!("{path}/$lastUpdated")).and_then(Value::as_str);
         let allowed = format!("$metadata{path}/$lastUpdated as YYYY-MM-DDThh:mm:ss[.fffffff]Z");
-        let seen = format!("{time:?}");
+        let seen = words(&time);
         bench.demand("HUB-META-009", time.is_some_and(is_utc_time), allowed, seen);
     }
     Ok(())

@@ -167,7 +167,7 @@ async fn reconnection_flow(bench: &mut Bench) -> Checked {
     set_desired(bench, &device, json!({ "fan": 2, "mode": "eco" })).await?;
     connection.publish("$iothub/twin/GET/?$rid=flow", "").await?;
     set_desired(bench, &device, json!({ "fan": 3 })).await?;
-    let document = connection.twin_answer("flow").await?.json();
+    let document = connection.twin_answer("HUB-TWIN-001", "flow").await?.json();
     let last = set_desired(bench, &device, json!({ "led": null, "door": "shut" })).await?;
     let mut known = Known::from_document(&document);
     while known.version < last {

@@ -253,7 +253,7 @@ async fn reaction(connection: &mut Connection, rid: &str) -> Checked<(&'static s
     connection.publish(&format!("$iothub/twin/GET/?$rid={later}"), "").await?;
     let mut seen = ("ignored", "no answer".to_owned());
     loop {
-        let answer = connection.any_twin_answer().await?;
+        let answer = connection.any_twin_answer("HUB-TWIN-001").await?;
         if answer.rid == later {
             return Ok(seen);
         }

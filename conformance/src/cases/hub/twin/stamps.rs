@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::sides::{Side, Writer};
-use crate::bench::{Bench, VISIBLE, shorten};
+use crate::bench::{Bench, VISIBLE, shorten, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -109,8 +109,8 @@ fn demand_newer(
     before: &Value,
     after: &Value,
 ) {
-    let allowed = format!("$metadata{path}/$lastUpdated after {:?}", time(before, path));
-    let seen = format!("{:?} in {}", time(after, path), shorten(&after.to_string()));
+    let allowed = format!("$metadata{path}/$lastUpdated after {}", words(&time(before, path)));
+    let seen = format!("{} in {}", words(&time(after, path)), shorten(&after.to_string()));
     bench.demand(requirement, newer(after, before, path), allowed, seen);
 }
 
@@ -123,8 +123,8 @@ async fn repeat(bench: &mut Bench, side: Side) -> Checked {
     bench.demand("HUB-META-003", reply.is_accepted(), allowed, reply.to_string());
     let shows = |twin: &Value| side.version(twin) > version;
     let twin = bench.watch_twin(&writer.who.identity, shows).await?;
-    let allowed = format!("$version above {version:?}");
-    bench.demand("HUB-META-003", shows(&twin), allowed, format!("{:?}", side.version(&twin)));
+    let allowed = format!("$version above {}", words(&version));
+    bench.demand("HUB-META-003", shows(&twin), allowed, words(&side.version(&twin)));
     let after = side.metadata(&twin);
     for path in ["", "/outer", "/outer/inner/leaf", "/outer/inner/sibling", "/uncle"] {
         demand_newer(bench, "HUB-META-003", path, &before, &after);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sides::{Side, Writer};
-use crate::bench::Bench;
+use crate::bench::{Bench, words};
 use crate::body;
 use crate::case::Case;
 use crate::verdict::Checked;
@@ -83,14 +83,15 @@ async fn grows(bench: &mut Bench, side: Side) -> Checked {
     for members in writes(side) {
         let version = side.version(&writer.write(bench, &members).await?);
         let grew = version.is_some() && version > last;
-        let allowed = format!("$version above {last:?} after {members}");
-        bench.demand("HUB-META-001", grew, allowed, format!("{version:?}"));
+        let allowed = format!("$version above {} after {members}", words(&last));
+        bench.demand("HUB-META-001", grew, allowed, words(&version));
         last = version;
     }
     let reply = writer.send(bench, &json!({ "bad key": 1 })).await?;
     let version = side.version(&bench.read_twin(&writer.who.identity).await?);
-    let allowed = format!("$version at least {last:?} after the write answered {}", reply.status());
-    bench.demand("HUB-META-001", version >= last, allowed, format!("{version:?}"));
+    let allowed =
+        format!("$version at least {} after the write answered {}", words(&last), reply.status());
+    bench.demand("HUB-META-001", version >= last, allowed, words(&version));
     Ok(())
 }
 

@@ -45,6 +45,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "method-crowd-lost",
+        title: "Every fortieth call is not delivered",
+        requirements: &["HUB-METH-021"],
+        overlay: || {
+            let mut calls = 0_u32;
+            on_delivery(move |_| {
+                calls += 1;
+                !calls.is_multiple_of(40)
+            })
+        },
+    },
+    Mutant {
         id: "method-answers-in-order",
         title: "Answers are given to callers in the order of their calls",
         requirements: &["HUB-METH-021"],

@@ -67,7 +67,7 @@ pub(in crate::mutants::hub) fn set_query(request: &mut Request<Bytes>, query: &s
 }
 
 /// A request of the hub's own, with the rights of `request`, whose answer nobody awaits.
-pub(super) fn also(
+pub(in crate::mutants::hub) fn also(
     request: &Request<Bytes>,
     method: Method,
     path: &str,

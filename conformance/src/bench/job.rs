@@ -1,0 +1,211 @@
+//! Jobs of a back end: created, followed to their end, with the rows of their devices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use twinspec_harness::operator::Answer;
+use twinspec_model::wire::percent;
+
+use super::{Bench, IfMatch};
+use crate::verdict::{Checked, Stop};
+
+/// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
+const JOB_END: Duration = Duration::from_secs(60);
+
+/// States of a job that nothing leads out of (jobs.md § 6.1).
+const TERMINAL: [&str; 3] = ["completed", "failed", "cancelled"];
+
+/// All readings of a job, in order.
+#[derive(Clone, Debug)]
+pub struct JobHistory {
+    /// Every reading; at least one.
+    pub readings: Vec<Value>,
+}
+
+impl JobHistory {
+    /// The last reading.
+    #[must_use]
+    pub fn last(&self) -> &Value {
+        self.readings.last().unwrap_or(&Value::Null)
+    }
+
+    /// The status of the last reading.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        status(self.last())
+    }
+}
+
+/// The status of a job or of a row.
+#[must_use]
+pub fn status(document: &Value) -> &str {
+    document.get("status").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A twin job with `update` as its patch for the devices that meet `condition`.
+#[must_use]
+pub fn twin_job(condition: &str, update: &Value) -> Value {
+    json!({
+        "type": "scheduleUpdateTwin",
+        "updateTwin": update,
+        "queryCondition": condition,
+        "maxExecutionTimeInSeconds": 300,
+    })
+}
+
+/// A method job with `call` for the devices that meet `condition`.
+#[must_use]
+pub fn method_job(condition: &str, call: &Value) -> Value {
+    json!({
+        "type": "scheduleDeviceMethod",
+        "cloudToDeviceMethod": call,
+        "queryCondition": condition,
+        "maxExecutionTimeInSeconds": 300,
+    })
+}
+
+impl Bench {
+    /// A job id never handed out before; whatever waits under it is cancelled after the case.
+    pub fn new_job_id(&mut self) -> String {
+        let id = self.target.new_name();
+        self.jobs.push(id.clone());
+        id
+    }
+
+    /// Asks for a job under `id`, whatever is answered. Where the hub runs few jobs at a time, the
+    /// case waits for its turn first.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn create_job(&mut self, id: &str, body: &Value) -> Checked<Answer> {
+        self.take_turn().await?;
+        self.call(Method::PUT, &job_path(id), IfMatch::Absent, Some(body)).await
+    }
+
+    /// Creates a job that must be accepted, and returns its id.
+    ///
+    /// # Errors
+    /// When it is not accepted (JOB-001).
+    pub async fn start_job(&mut self, body: &Value) -> Checked<String> {
+        let id = self.new_job_id();
+        let answer = self.create_job(&id, body).await?;
+        if answer.status.as_u16() == 200 {
+            return Ok(id);
+        }
+        Err(Stop::Broken {
+            requirement: "JOB-001",
+            allowed: "200 with the new job".to_owned(),
+            seen: answer.to_string(),
+        })
+    }
+
+    /// Reads a job that must be there.
+    ///
+    /// # Errors
+    /// When it cannot be read (JOB-030).
+    pub async fn read_job(&mut self, id: &str) -> Checked<Value> {
+        let answer = self.call(Method::GET, &job_path(id), IfMatch::Absent, None).await?;
+        if answer.status.as_u16() == 200 && answer.json().is_object() {
+            return Ok(answer.json());
+        }
+        Err(Stop::Broken {
+            requirement: "JOB-030",
+            allowed: "200 with the job".to_owned(),
+            seen: answer.to_string(),
+        })
+    }
+
+    /// Asks for a job to be cancelled, whatever is answered.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub async fn cancel_job(&mut self, id: &str) -> Checked<Answer> {
+        let path = format!("{}/cancel", job_path(id));
+        self.call(Method::POST, &path, IfMatch::Absent, None).await
+    }
+
+    /// Reads a job until `shows` holds or the budget is used up.
+    ///
+    /// # Errors
+    /// When it cannot be read (JOB-030).
+    pub async fn watch_job(
+        &mut self,
+        id: &str,
+        shows: impl Fn(&Value) -> bool,
+    ) -> Checked<JobHistory> {
+        let deadline = Instant::now() + self.budget(JOB_END);
+        let mut readings = Vec::new();
+        loop {
+            let job = self.read_job(id).await?;
+            let is_over = shows(&job) || Instant::now() >= deadline;
+            readings.push(job);
+            if is_over {
+                return Ok(JobHistory { readings });
+            }
+            self.look_again().await;
+        }
+    }
+
+    /// Follows a job to its end.
+    ///
+    /// # Errors
+    /// Blames `requirement` when it does not end, JOB-030 when it cannot be read.
+    pub async fn follow_job(&mut self, requirement: &'static str, id: &str) -> Checked<JobHistory> {
+        let history = self.watch_job(id, |job| TERMINAL.contains(&status(job))).await?;
+        if TERMINAL.contains(&history.status()) {
+            return Ok(history);
+        }
+        Err(Stop::Broken {
+            requirement,
+            allowed: format!("a job that becomes one of {}", TERMINAL.join(", ")),
+            seen: format!("it stays {}", history.last()),
+        })
+    }
+
+    /// The rows of a job's devices, in the order of device ids.
+    ///
+    /// # Errors
+    /// When they cannot be queried (JOB-085).
+    pub async fn job_rows(&mut self, id: &str) -> Checked<Vec<Value>> {
+        let query = format!("SELECT * FROM devices.jobs WHERE devices.jobs.jobId = '{id}'");
+        let body = json!({ "query": query });
+        let answer =
+            self.call(Method::POST, "/devices/query", IfMatch::Absent, Some(&body)).await?;
+        let (true, Value::Array(mut rows)) = (answer.status.as_u16() == 200, answer.json()) else {
+            return Err(Stop::Broken {
+                requirement: "JOB-085",
+                allowed: "200 with the rows of the job".to_owned(),
+                seen: answer.to_string(),
+            });
+        };
+        rows.sort_by_key(|row| row.get("deviceId").and_then(Value::as_str).map(str::to_owned));
+        Ok(rows)
+    }
+
+    /// Waits until this case may have jobs; other cases wait until it is over.
+    async fn take_turn(&mut self) -> Checked {
+        if self.job_turn.is_none() {
+            let turn = Arc::clone(&self.target.job_turns).acquire_owned().await;
+            self.job_turn = Some(turn.map_err(|error| Stop::Harness(error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    /// Cancels what still waits for its start.
+    pub(super) async fn cancel_jobs(&mut self) {
+        for id in std::mem::take(&mut self.jobs) {
+            // One that has run, or was never created, refuses: nothing is left to do then.
+            drop(self.cancel_job(&id).await);
+        }
+        self.job_turn = None;
+    }
+}
+
+/// `/jobs/v2/{id}`, encoded.
+#[must_use]
+pub fn job_path(id: &str) -> String {
+    format!("/jobs/v2/{}", percent::encode(id))
+}

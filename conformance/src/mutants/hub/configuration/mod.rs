@@ -1,0 +1,13 @@
+//! Defects of automatic device configurations.
+
+mod documents;
+mod refusals;
+mod rollout;
+mod tools;
+mod winner;
+
+use crate::mutants::Mutant;
+
+/// All of the subject.
+pub(super) const MUTANTS: &[&[Mutant]] =
+    &[documents::MUTANTS, refusals::MUTANTS, rollout::MUTANTS, winner::MUTANTS];

@@ -1,0 +1,218 @@
+//! Hubs that are not ours: busy ones, dying ones, and ones that were never there.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use twinspec::bench::Leftovers;
+use twinspec::case::{self, Need};
+use twinspec::preflight;
+use twinspec::profile::{DeviceAuthorityFiles, Profile};
+use twinspec::run::{self, Selected};
+use twinspec::select::Filter;
+use twinspec::target::{Parts, Target};
+use twinspec::verdict::{Outcome, Verdict};
+use twinspec_harness::clock::Clock;
+use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_harness::tls::Trust;
+use twinspec_model::hub::{HubConfig, Throttles};
+use twinspec_model::identity::Identity;
+use twinspec_model::throttle::ThrottleRule;
+
+/// A reference hub on loopback ports that trusts the authority in `data`.
+async fn hub(throttles: Throttles) -> ReferenceHub {
+    let free = Some("127.0.0.1:0".parse().unwrap());
+    let device_authorities = std::fs::read_to_string(data("device-ca.pem")).unwrap();
+    let device_authorities = Some(device_authorities);
+    let listen =
+        Listen { mqtt: free, mqtts: free, http: free, device_authorities, ..Listen::default() };
+    let config = HubConfig { throttles, ..HubConfig::new("localhost", [7; 32]) };
+    ReferenceHub::start(config, &listen, Clock::default()).await.unwrap()
+}
+
+/// What the suite knows of `hub` when it is given the key of `policy`.
+fn target(hub: &ReferenceHub, policy: &str, profile: Profile) -> Target {
+    let key = hub.policy_key(policy).unwrap();
+    let string = format!("HostName=localhost;SharedAccessKeyName={policy};SharedAccessKey={key}");
+    let url = |scheme: &str, address: Option<std::net::SocketAddr>| {
+        format!("{scheme}://{}", address.unwrap()).parse().unwrap()
+    };
+    let parts = Parts {
+        mqtt: Some(url("mqtt", hub.addresses().mqtt)),
+        http: Some(url("http", hub.addresses().http)),
+        credentials: string.parse().unwrap(),
+        control: None,
+        trust: Trust::authorities(hub.ca_pem().as_bytes()).unwrap(),
+    };
+    Target::foreign(parts, profile)
+}
+
+/// A file beside the tests. The key there signs certificates for these tests and nothing else.
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn select(expression: &str) -> Vec<Selected> {
+    let filter = Filter::parse(expression);
+    case::all().filter(|(group, case)| filter.selects(group, case)).collect()
+}
+
+/// The cases that came to `verdict`, with what was seen.
+fn with(outcomes: &[(Selected, Outcome)], verdict: Verdict) -> Vec<String> {
+    let these = outcomes.iter().filter(|(_, outcome)| outcome.verdict == verdict);
+    let tell = |((_, case), outcome): &(Selected, Outcome)| {
+        let seen = outcome.findings.first().map_or("", |finding| finding.seen.as_str());
+        format!("{}: {seen}", case.id)
+    };
+    these.map(tell).collect()
+}
+
+#[tokio::test]
+async fn a_busy_hub_is_asked_again_over_mqtt_too() {
+    let rule = Some(ThrottleRule { operations_per_second: 20, burst: 4 });
+    let throttles = Throttles { twin_reads: rule, twin_updates: rule, ..Throttles::default() };
+    let hub = hub(throttles).await;
+    let target = target(&hub, "iothubowner", Profile::default());
+    let cases = select("HUB-TWIN-00*,!twin-rids-in-flight");
+    assert!(cases.len() >= 3, "{} cases", cases.len());
+    let target = Arc::new(target);
+    let outcomes = run::run(&target, &cases, 8, &Leftovers::default(), |_, _| {}).await;
+    let throttled = |(_, outcome): &(Selected, Outcome)| {
+        let text = serde_json::to_string(&outcome.trace).unwrap();
+        text.contains("$iothub/twin/res/429/")
+    };
+    assert!(outcomes.iter().any(throttled), "the hub never throttled");
+    assert_eq!(with(&outcomes, Verdict::Fail), Vec::<String>::new());
+    let unknown = with(&outcomes, Verdict::Inconclusive);
+    assert!(unknown.iter().all(|case| case.contains("throttles")), "{unknown:?}");
+    assert!(with(&outcomes, Verdict::Pass).len() >= 12, "without a verdict: {unknown:?}");
+}
+
+#[tokio::test]
+async fn a_hub_that_dies_is_not_blamed() {
+    let hub = hub(Throttles::default()).await;
+    let target = Arc::new(target(&hub, "iothubowner", Profile::default()));
+    let (cases, leftovers) = (select("connection,session,twin"), Leftovers::default());
+    let (mut hub, mut ended) = (Some(hub), 0);
+    let outcomes = run::run(&target, &cases, 16, &leftovers, |_, _| {
+        ended += 1;
+        if ended == 40 {
+            drop(hub.take().expect("the hub dies once"));
+        }
+    });
+    let outcomes = outcomes.await;
+    assert_eq!(with(&outcomes, Verdict::Fail), Vec::<String>::new());
+    assert_eq!(with(&outcomes, Verdict::Warn), Vec::<String>::new());
+    assert_eq!(with(&outcomes, Verdict::Error), Vec::<String>::new());
+    let passed = with(&outcomes, Verdict::Pass).len();
+    let unknown = with(&outcomes, Verdict::Inconclusive).len();
+    assert!(passed >= 30 && unknown > 50, "{passed} passed, {unknown} without a verdict");
+}
+
+#[tokio::test]
+async fn a_port_that_closes_at_once_is_no_hub() {
+    let hub = hub(Throttles::default()).await;
+    let closing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut target = target(&hub, "iothubowner", Profile::default());
+    target.mqtt.port = closing.local_addr().unwrap().port();
+    let accepting = tokio::spawn(async move {
+        loop {
+            drop(closing.accept().await);
+        }
+    });
+    let why = preflight::check(&Arc::new(target)).await.unwrap_err();
+    accepting.abort();
+    assert!(why.contains("closes them without an answer to a CONNECT"), "{why}");
+}
+
+#[tokio::test]
+async fn a_hub_that_only_closes_on_strangers_is_one() {
+    let hub = hub(Throttles::default()).await;
+    let mut target = target(&hub, "iothubowner", Profile::default());
+    let at = target.mqtt.authority();
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let relaying = tokio::spawn(async move {
+        let (first, _) = mute.accept().await.unwrap();
+        drop(first);
+        let (mut next, _) = mute.accept().await.unwrap();
+        let mut behind = tokio::net::TcpStream::connect(at).await.unwrap();
+        tokio::io::copy_bidirectional(&mut next, &mut behind).await
+    });
+    target.mqtt.port = port;
+    let looked = preflight::check(&Arc::new(target)).await;
+    relaying.abort();
+    assert_eq!(looked, Ok(()));
+}
+
+#[tokio::test]
+async fn time_passes_by_itself_where_no_clock_can_be_moved() {
+    let hub = hub(Throttles::default()).await;
+    let judge = async |takes_time| {
+        let mut target = target(&hub, "iothubowner", Profile::default());
+        target.takes_time = takes_time;
+        let cases = select("method-timeout-then-call,connection-idle-limit,twin-get-echoes-rid");
+        let leftovers = Leftovers::default();
+        // One job: who waits must not take its place.
+        run::run(&Arc::new(target), &cases, 1, &leftovers, |_, _| {}).await
+    };
+    let began = std::time::Instant::now();
+    let outcomes = judge(true).await;
+    assert_eq!(with(&outcomes, Verdict::Pass).len(), 2, "{:?}", with(&outcomes, Verdict::Fail));
+    let unsupported = with(&outcomes, Verdict::Unsupported).concat();
+    assert!(unsupported.contains("takes more than 10 minutes of real time"), "{unsupported}");
+    assert!(began.elapsed() >= std::time::Duration::from_secs(6));
+    let left_out = with(&judge(false).await, Verdict::Unsupported);
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert!(left_out.concat().contains("--no-slow leaves that out"));
+}
+
+#[tokio::test]
+async fn an_authority_of_the_profile_signs_device_certificates() {
+    let hub = hub(Throttles::default()).await;
+    let profile = Profile::read(&data("device-authority.toml")).unwrap();
+    let cases: Vec<Selected> =
+        case::all().filter(|(_, case)| case.needs.contains(&Need::DeviceAuthority)).collect();
+    assert!(!cases.is_empty());
+    for (profile, expected) in
+        [(profile, Verdict::Pass), (Profile::default(), Verdict::Unsupported)]
+    {
+        let mut target = target(&hub, "iothubowner", profile);
+        let port = hub.addresses().mqtts.unwrap().port();
+        target.mqtt = format!("mqtts://localhost:{port}").parse().unwrap();
+        let leftovers = Leftovers::default();
+        let outcomes = run::run(&Arc::new(target), &cases, 4, &leftovers, |_, _| {}).await;
+        assert_eq!(
+            with(&outcomes, expected).len(),
+            cases.len(),
+            "{:?}",
+            with(&outcomes, Verdict::Fail)
+        );
+    }
+}
+
+#[test]
+fn an_authority_that_does_not_fit_is_refused_by_name() {
+    let swapped =
+        DeviceAuthorityFiles { certificate: data("device-ca.pem"), key: data("other-key.pem") };
+    let why = swapped.read().err().unwrap();
+    assert!(why.contains("other-key.pem: the key is not that of the certificate"), "{why}");
+    let missing = DeviceAuthorityFiles { key: data("none.pem"), ..swapped };
+    let why = missing.read().err().unwrap();
+    assert!(why.contains("none.pem"), "{why}");
+}
+
+#[tokio::test]
+async fn a_pool_of_devices_needs_no_registry_to_begin() {
+    let hub = hub(Throttles::default()).await;
+    let key = hub.register(&Identity::device("pump-1")).await.unwrap();
+    let device = format!("HostName=localhost;DeviceId=pump-1;SharedAccessKey={key}");
+    let pool = Profile { devices: vec![device], ..Profile::default() };
+    let look = async |profile| {
+        // This policy may not read the registry.
+        preflight::check(&Arc::new(target(&hub, "service", profile))).await
+    };
+    assert!(look(Profile::default()).await.unwrap_err().contains("policy or key"));
+    assert_eq!(look(pool).await, Ok(()));
+}
