@@ -3,12 +3,41 @@
 //! A defect changes one observable, from outside: it rewrites what the machine learns or what it
 //! wants. `twinspec agent --defect ID` shows it.
 
-mod acknowledge;
-mod deployment;
-mod rewrite;
-mod startup;
-
 use twinspec_harness::agent::Overlay;
+
+/// A defect as a line of a table.
+macro_rules! defect {
+    ($id:literal, $title:literal, [$($requirement:literal),+], $overlay:expr) => {
+        $crate::mutants::agent::Defect {
+            id: $id,
+            title: $title,
+            requirements: &[$($requirement),+],
+            overlay: || Box::new($overlay),
+        }
+    };
+}
+
+mod acknowledge;
+mod action;
+mod cancel;
+mod component;
+mod delivery;
+mod deployment;
+mod failure;
+mod lenient;
+mod manifest;
+mod network;
+mod orders;
+mod outcome;
+mod package;
+mod payload;
+mod restart;
+mod retry;
+mod rewrite;
+mod signature;
+mod stale;
+mod startup;
+mod wire;
 
 /// A named defect.
 #[derive(Clone, Copy)]
@@ -24,7 +53,25 @@ pub struct Defect {
 }
 
 /// The defects by subject.
-pub const DEFECTS: &[&[Defect]] = &[startup::DEFECTS, acknowledge::DEFECTS, deployment::DEFECTS];
+pub const DEFECTS: &[&[Defect]] = &[
+    startup::DEFECTS,
+    acknowledge::DEFECTS,
+    outcome::DEFECTS,
+    deployment::DEFECTS,
+    payload::DEFECTS,
+    component::DEFECTS,
+    failure::DEFECTS,
+    stale::DEFECTS,
+    retry::DEFECTS,
+    cancel::DEFECTS,
+    restart::DEFECTS,
+    action::DEFECTS,
+    delivery::DEFECTS,
+    manifest::DEFECTS,
+    signature::DEFECTS,
+    package::DEFECTS,
+    network::DEFECTS,
+];
 
 /// All defects in a fixed order.
 pub fn all() -> impl Iterator<Item = &'static Defect> {
