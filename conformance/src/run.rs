@@ -1,10 +1,10 @@
 //! Running cases: concurrently, each with its own bench and bounded in time.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 use twinspec_harness::trace::{Record, Recorder};
@@ -60,7 +60,11 @@ pub async fn run(
                 if let Some(why) = health.lost() {
                     return (index, case, unreachable(why));
                 }
-                let outcome = run_case(&target, case, &leftovers).await;
+                // Whoever still waits when the target is gone waits in vain.
+                let outcome = tokio::select! {
+                    outcome = run_case(&target, case, &leftovers) => outcome,
+                    why = health.until_lost() => return (index, case, unreachable(why)),
+                };
                 (index, case, health.confirm(&target, outcome).await)
             });
         }
@@ -80,14 +84,26 @@ pub async fn run(
 /// and one that died would be blamed for what it could no longer do.
 #[derive(Default)]
 struct Health {
-    lost: Mutex<Option<String>>,
+    /// Why the target is given up, once it is.
+    lost: watch::Sender<Option<String>>,
     /// Held while somebody looks.
-    looking: AsyncMutex<()>,
+    looking: Mutex<()>,
 }
 
 impl Health {
     fn lost(&self) -> Option<String> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lost.borrow().clone()
+    }
+
+    /// Waits until the target is given up: why it is.
+    async fn until_lost(&self) -> String {
+        let mut lost = self.lost.subscribe();
+        let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            // The sender lives as long as this value: the wait cannot fail.
+            None => std::future::pending().await,
+        }
     }
 
     /// The outcome of a case that has just ended; without a verdict when the target is gone by now.
@@ -112,7 +128,7 @@ impl Health {
         preflight::is_alive(target).await.err()?;
         sleep(LOOK_TWICE).await;
         let why = preflight::is_alive(target).await.err()?;
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        self.lost.send_replace(Some(why.clone()));
         Some(why)
     }
 }

@@ -108,6 +108,9 @@ async fn a_hub_that_dies_is_not_blamed() {
     let passed = with(&outcomes, Verdict::Pass).len();
     let unknown = with(&outcomes, Verdict::Inconclusive).len();
     assert!(passed >= 30 && unknown > 50, "{passed} passed, {unknown} without a verdict");
+    run::clean_up(&target, &leftovers).await;
+    let left: Vec<String> = leftovers.all().iter().map(ToString::to_string).collect();
+    assert!(!left.is_empty() && left.iter().all(|name| name.contains(&target.prefix)), "{left:?}");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ const COVERED: &[&str] = &[
     "HUB-REG",
     "HUB-CFG",
     "HUB-HTTP",
+    "JOB",
     "QRY",
 ];
 

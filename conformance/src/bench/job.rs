@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::wire::percent;
 
-use super::{Bench, IfMatch};
+use super::{Bench, IfMatch, VISIBLE};
 use crate::verdict::{Checked, Stop};
 
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
@@ -45,6 +45,12 @@ pub fn status(document: &Value) -> &str {
     document.get("status").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether nothing leads a job out of its status.
+#[must_use]
+pub fn is_over(job: &Value) -> bool {
+    TERMINAL.contains(&status(job))
+}
+
 /// A twin job with `update` as its patch for the devices that meet `condition`.
 #[must_use]
 pub fn twin_job(condition: &str, update: &Value) -> Value {
@@ -73,6 +79,11 @@ impl Bench {
         let id = self.target.new_name();
         self.jobs.push(id.clone());
         id
+    }
+
+    /// Has whatever waits under `id` cancelled after the case.
+    pub fn cancel_later(&mut self, id: &str) {
+        self.jobs.push(id.to_owned());
     }
 
     /// Asks for a job under `id`, whatever is answered. Where the hub runs few jobs at a time, the
@@ -149,22 +160,6 @@ impl Bench {
         }
     }
 
-    /// Follows a job to its end.
-    ///
-    /// # Errors
-    /// Blames `requirement` when it does not end, JOB-030 when it cannot be read.
-    pub async fn follow_job(&mut self, requirement: &'static str, id: &str) -> Checked<JobHistory> {
-        let history = self.watch_job(id, |job| TERMINAL.contains(&status(job))).await?;
-        if TERMINAL.contains(&history.status()) {
-            return Ok(history);
-        }
-        Err(Stop::Broken {
-            requirement,
-            allowed: format!("a job that becomes one of {}", TERMINAL.join(", ")),
-            seen: format!("it stays {}", history.last()),
-        })
-    }
-
     /// The rows of a job's devices, in the order of device ids.
     ///
     /// # Errors
@@ -183,6 +178,26 @@ impl Bench {
         };
         rows.sort_by_key(|row| row.get("deviceId").and_then(Value::as_str).map(str::to_owned));
         Ok(rows)
+    }
+
+    /// Looks at the rows of a job until `shows` holds or the budget is used up, and returns the last
+    /// that were seen: rows may lag behind their job, as twins do.
+    ///
+    /// # Errors
+    /// When they cannot be queried (JOB-085).
+    pub async fn watch_rows(
+        &mut self,
+        id: &str,
+        shows: impl Fn(&[Value]) -> bool,
+    ) -> Checked<Vec<Value>> {
+        let deadline = Instant::now() + self.budget(VISIBLE);
+        loop {
+            let rows = self.job_rows(id).await?;
+            if shows(&rows) || Instant::now() >= deadline {
+                return Ok(rows);
+            }
+            self.look_again().await;
+        }
     }
 
     /// Waits until this case may have jobs; other cases wait until it is over.

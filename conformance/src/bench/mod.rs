@@ -28,7 +28,7 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
-pub use job::{JobHistory, job_path, method_job, status, twin_job};
+pub use job::{JobHistory, is_over, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;
 pub(crate) use service::{

@@ -35,8 +35,7 @@ pub struct Report {
     /// The cases in the order of the suite.
     pub cases: Vec<CaseRecord>,
     /// Devices and configurations that the run made and the hub did not remove when it was asked to;
-    /// they are
-    /// there still.
+    /// they are there still.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_behind: Vec<String>,
 }

@@ -16,6 +16,8 @@ mod script;
 mod shell;
 mod simulator;
 mod store;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::collections::BTreeMap;

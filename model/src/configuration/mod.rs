@@ -21,7 +21,7 @@ pub use overlay::{Resolved, Status, Targeting, resolve};
 pub use target::Target;
 
 use crate::error::{ErrorCode, Refusal};
-use crate::query::{Collection, Query};
+use crate::query::{Collection, Query, Row};
 use crate::time::Time;
 use crate::twin::limits::TwinLimits;
 use crate::twin::{Members, kind};
@@ -112,7 +112,7 @@ impl Configuration {
 
     /// What the configuration sets in `twin`, a twin as queries see it, when that is a target.
     #[must_use]
-    pub fn settings_for(&self, collection: Collection, twin: &Value) -> Option<&Settings> {
+    pub fn settings_for(&self, collection: Collection, twin: &impl Row) -> Option<&Settings> {
         let settings = match (&self.content, collection) {
             (Content::Device(settings), Collection::Devices)
             | (Content::Module(settings), Collection::Modules) => settings,
@@ -178,13 +178,11 @@ impl Metric {
     }
 
     /// How many rows the query has over `twins`, all rows of its collection.
-    #[must_use]
-    pub fn count(&self, twins: &[Value]) -> usize {
+    pub fn count<R: Row>(&self, twins: impl Iterator<Item = R>) -> usize {
         if self.query.is_aggregate() {
             return self.query.rows(twins).len();
         }
-        let top = self.query.top.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX);
-        twins.iter().filter(|twin| self.query.matches(twin)).count().min(top)
+        twins.filter(|twin| self.query.matches(twin)).take(self.query.top_or_all()).count()
     }
 }
 

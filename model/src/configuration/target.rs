@@ -1,11 +1,9 @@
 //! Whom a configuration targets.
 
-use serde_json::Value;
-
 use super::Content;
 use crate::error::{ErrorCode, Refusal};
 use crate::query::ast::Expr;
-use crate::query::{Collection, Query, SyntaxError};
+use crate::query::{Collection, Query, Row, SyntaxError};
 
 /// What turns the condition for modules into a query.
 const SELECT: &str = "SELECT * ";
@@ -77,7 +75,7 @@ impl Target {
 
     /// Whether `twin`, a twin as queries see it, is a target.
     #[must_use]
-    pub fn holds(&self, twin: &Value) -> bool {
+    pub fn holds(&self, twin: &impl Row) -> bool {
         match &self.scope {
             Scope::Nothing => false,
             Scope::Everything => true,

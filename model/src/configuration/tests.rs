@@ -187,7 +187,7 @@ fn a_refused_update_applies_nothing_and_keeps_what_was_applied() {
 #[test]
 fn metrics_count_rows_and_may_lack_their_collection() {
     let twins = [1, 1, 2].map(|n| json!({ "deviceId": "d", "tags": { "n": n } }));
-    let count = |text: &str| Metric::parse(text, Collection::Devices).unwrap().count(&twins);
+    let count = |text: &str| Metric::parse(text, Collection::Devices).unwrap().count(twins.iter());
     assert_eq!(count("SELECT deviceId FROM devices WHERE tags.n = 1"), 2);
     assert_eq!(count("SELECT TOP 1 * FROM devices"), 1);
     assert_eq!(count("SELECT tags.n AS n, COUNT() AS c FROM devices GROUP BY tags.n"), 2);

@@ -141,17 +141,10 @@ impl Hub {
     /// The documents of `configurations`, with their metrics.
     fn shown(&self, configurations: &[&Configuration]) -> Vec<Value> {
         let counts = self.counts();
-        let needed = |collection| {
-            let metrics = configurations.iter().flat_map(|c| c.terms.metrics.values());
-            let is_needed = metrics.into_iter().any(|metric| metric.query.from == collection);
-            if is_needed { self.all_twins(collection) } else { Vec::new() }
-        };
-        let (devices, modules) = (needed(Collection::Devices), needed(Collection::Modules));
         let result = |(name, metric): (&String, &Metric)| {
-            let twins = match metric.query.from {
-                Collection::Modules => &modules,
-                Collection::Devices | Collection::Jobs => &devices,
-            };
+            let is_module = metric.query.from == Collection::Modules;
+            let entities = self.entities.values();
+            let twins = entities.filter(|e| e.record.identity.module.is_some() == is_module);
             (name.clone(), metric.count(twins))
         };
         let show = |configuration: &&Configuration| {
@@ -160,13 +153,6 @@ impl Hub {
             configuration.to_json(counts, &results)
         };
         configurations.iter().map(show).collect()
-    }
-
-    fn all_twins(&self, collection: Collection) -> Vec<Value> {
-        let is_module = collection == Collection::Modules;
-        let entities = self.entities.values();
-        let rows = entities.filter(|entity| entity.record.identity.module.is_some() == is_module);
-        rows.map(Entity::twin_json).collect()
     }
 
     /// How many twins each configuration targets, and in how many it is applied.

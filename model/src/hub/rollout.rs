@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Entity, Hub, Output};
+use super::{Entity, Hub, HubConfig, Output};
 use crate::configuration::{Configuration, Resolved, Settings, Status, Targeting, resolve};
 use crate::identity::Identity;
-use crate::query::Collection;
+use crate::query::{Collection, Datum, Row};
 use crate::time::Time;
-use crate::twin::limits::TwinLimits;
-use crate::twin::{SectionWrite, TwinWrite, WriteMode};
+use crate::twin::{Members, SectionWrite, TwinWrite, WriteMode};
 
 /// Twins looked at in one tick: a hub with many stays responsive between ticks.
 const SLICE: usize = 1000;
@@ -82,41 +81,56 @@ impl Hub {
         let mut ranked: Vec<&Configuration> =
             self.configurations.values().filter(|c| !c.terms.target.is_nothing()).collect();
         ranked.sort_by_key(|configuration| std::cmp::Reverse(configuration.rank()));
-        let stage = Stage {
-            hub: &self.config.hostname,
-            limits: &self.config.twin_limits,
-            events: self.config.events,
-            now,
-        };
         for _ in 0..SLICE {
             let Some(identity) = self.rollout.next() else { break };
             // It may be gone meanwhile.
             if let Some(entity) = self.entities.get_mut(&identity) {
-                entity.settle(&ranked, &stage, outputs);
+                entity.settle(&ranked, &self.config, now, outputs);
             }
         }
         self.rollout.schedule(now, self.config.limits.rollout_wait);
     }
 }
 
-/// What a twin that is looked at needs to know of its hub.
-struct Stage<'a> {
-    hub: &'a str,
-    limits: &'a TwinLimits,
-    events: bool,
-    now: Time,
+/// A twin as target conditions see it: without what changes by itself, at which no condition is
+/// documented to look, and without what configurations make of it.
+struct Candidate<'a>(&'a Entity);
+
+impl Row for Candidate<'_> {
+    fn look(&self, root: &str, rest: &[String]) -> Datum<'_> {
+        match root {
+            "configurations"
+            | "connectionState"
+            | "lastActivityTime"
+            | "etag"
+            | "version"
+            | "cloudToDeviceMessageCount"
+            | "modelId" => Datum::Undefined,
+            _ => self.0.look(root, rest),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.to_value()
+    }
 }
 
 impl Entity {
     /// Brings the twin in line with the configurations, `ranked` with the highest rank first.
-    fn settle(&mut self, ranked: &[&Configuration], stage: &Stage<'_>, outputs: &mut Vec<Output>) {
+    fn settle(
+        &mut self,
+        ranked: &[&Configuration],
+        config: &HubConfig,
+        now: Time,
+        outputs: &mut Vec<Output>,
+    ) {
         let next = self.resolved(ranked);
         if self.targeting.is_none() && next == Resolved::default() {
             return;
         }
         let mut targeting = self.targeting.take().unwrap_or_default();
         let update = targeting.update(&next, &self.twin.desired.members());
-        if update.is_empty() || self.take_update(update, stage, outputs) {
+        if update.is_empty() || self.take_update(update, config, now, outputs) {
             targeting.advance(next);
         } else {
             targeting.fall_back(next);
@@ -132,7 +146,7 @@ impl Entity {
             None => Collection::Devices,
             Some(_) => Collection::Modules,
         };
-        let twin = self.target_row();
+        let twin = Candidate(self);
         let layers: Vec<(&str, &Settings)> = ranked
             .iter()
             .filter_map(|c| Some((c.id.as_str(), c.settings_for(collection, &twin)?)))
@@ -143,48 +157,13 @@ impl Entity {
     /// Writes desired properties as a back end does; `false` when the twin cannot take them.
     fn take_update(
         &mut self,
-        update: crate::twin::Members,
-        stage: &Stage<'_>,
+        update: Members,
+        config: &HubConfig,
+        now: Time,
         outputs: &mut Vec<Output>,
     ) -> bool {
         let write = TwinWrite { tags: None, desired: Some(SectionWrite::Members(update)) };
-        let mode = WriteMode::Patch;
-        let Ok(change) = self.twin.write(mode, &write, stage.limits, stage.now) else {
-            return false;
-        };
-        if let Some(notification) = change.notification {
-            self.notify(notification, outputs);
-        }
-        if stage.events {
-            outputs.push(self.written_event(stage.hub, mode, &write, stage.now));
-        }
-        true
-    }
-
-    /// The twin as target conditions see it: ids, tags, properties and what the registry sets.
-    /// Connection state and activity are left out, as no condition is documented to look at them.
-    fn target_row(&self) -> Value {
-        let identity = &self.record.identity;
-        let settings = &self.record.settings;
-        let mut row = json!({
-            "deviceId": identity.device,
-            "tags": self.twin.tags.members(),
-            "properties": {
-                "desired": self.twin.desired.with_version(),
-                "reported": self.twin.reported.with_version(),
-            },
-            "status": self.record.status(),
-            "authenticationType": settings.authentication.name(),
-            "capabilities": { "iotEdge": settings.edge },
-            "parentScopes": settings.parent_scopes,
-        });
-        if let Some(row) = row.as_object_mut() {
-            let module = identity.module.as_ref();
-            row.extend(module.map(|module| ("moduleId".to_owned(), json!(module))));
-            let scope = settings.device_scope.as_ref();
-            row.extend(scope.map(|scope| ("deviceScope".to_owned(), json!(scope))));
-        }
-        row
+        self.write_twin(config, WriteMode::Patch, &write, now, outputs).is_ok()
     }
 
     /// The member `configurations` of the twin; none for a twin that is no target.

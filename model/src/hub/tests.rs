@@ -146,6 +146,22 @@ fn an_unacknowledged_message_is_sent_again_with_dup_on_the_next_connection() {
     assert!(!outputs.iter().any(|o| matches!(o, Output::Send(_, Packet::Publish(_)))));
 }
 
+#[test]
+fn a_message_says_once_where_it_goes() {
+    let mut bench = Bench::new();
+    let key = bench.device("d");
+    bench.connect(1, "d", &key);
+    bench.subscribe(1, "devices/d/messages/devicebound/#", Qos::AtMostOnce);
+    let elsewhere = ("$.to".to_owned(), Some("/devices/e/messages/devicebound".to_owned()));
+    let properties = vec![elsewhere, ("led".to_owned(), Some("on".to_owned()))];
+    let message =
+        crate::message::DeviceBound { properties, body: Bytes::from_static(b"x"), expiry: None };
+    let sent = bench.hub.send_to_device(bench.now, "d", message).unwrap();
+    let [Output::Send(_, Packet::Publish(publish))] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!(publish.topic.matches(".to=").count(), 1, "{}", publish.topic);
+    assert!(publish.topic.contains("devices%2Fd%2F") && publish.topic.ends_with("led=on"));
+}
+
 /// Telemetry with a fault command, as SDK end-to-end tests send it.
 fn fault(operation: &str, delay: u32, duration: u32) -> Packet {
     let bag = format!(

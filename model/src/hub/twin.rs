@@ -211,7 +211,7 @@ impl Entity {
         Ok(())
     }
 
-    pub(super) fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
+    fn notify(&self, notification: DesiredNotification, outputs: &mut Vec<Output>) {
         let listens = self.session.as_ref().is_some_and(|session| session.has(&Filter::Desired));
         if let (Some(connection), true) = (self.connection, listens) {
             let topic = HubTopic::Desired { version: notification.version }.to_topic();

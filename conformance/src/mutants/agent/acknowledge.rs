@@ -5,7 +5,6 @@ use twinspec_harness::agent::Effect;
 use twinspec_model::agent::{Input, Output};
 
 use super::Defect;
-use super::orders::Orders;
 use super::rewrite::{Acknowledgements, Reports, With, remove, set};
 
 pub(super) const DEFECTS: &[Defect] = &[
@@ -79,16 +78,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
-        "agent-acknowledge-not-unreadable",
-        "Objects that cannot be processed are not acknowledged, as by agents in C.",
-        ["ADU-AGENT-034"],
-        Reports(|patch| {
-            if patch.pointer("/deviceUpdate/service/ac") == Some(&json!(400)) {
-                *patch = Value::Null;
-            }
-        })
-    ),
-    defect!(
         "agent-acknowledge-unmarked",
         "Acknowledgements do not mark the component.",
         ["ADU-AGENT-035"],
@@ -99,12 +88,6 @@ pub(super) const DEFECTS: &[Defect] = &[
                 remove(component, "__t");
             }
         })
-    ),
-    defect!(
-        "agent-acknowledge-no-idle-cancel",
-        "A cancel is not acknowledged when nothing runs.",
-        ["ADU-AGENT-036"],
-        Orders::new(|_, moment| moment.action != Some(255) || moment.is_running())
     ),
     defect!(
         "agent-acknowledge-whole-manifest",

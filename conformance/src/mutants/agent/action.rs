@@ -31,53 +31,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
-        "agent-action-unknown",
-        "Unknown actions are carried out.",
-        ["ADU-AGENT-099"],
-        Orders::new(|service, moment| {
-            if !matches!(moment.action, None | Some(0 | 1 | 2 | 255)) {
-                act(service);
-            }
-            true
-        })
-    ),
-    defect!(
-        "agent-action-missing",
-        "Without an action the deployment is carried out.",
-        ["ADU-AGENT-100"],
-        Orders::new(|service, _| {
-            if service.get("workflow").is_some_and(|workflow| workflow.get("action").is_none()) {
-                act(service);
-            }
-            true
-        })
-    ),
-    defect!(
-        "agent-action-no-id",
-        "Without a workflow id the deployment is carried out.",
-        ["ADU-AGENT-102"],
-        Orders::new(|service, _| {
-            let workflow = service.get_mut("workflow").and_then(Value::as_object_mut);
-            if let Some(workflow) = workflow
-                && workflow.get("id").is_none_or(|id| id.is_null() || *id == json!(""))
-            {
-                workflow.insert("id".to_owned(), json!("unnamed"));
-            }
-            true
-        })
-    ),
-    defect!(
-        "agent-action-as-text",
-        "The action 3 is carried out although it is a text.",
-        ["ADU-AGENT-103"],
-        Orders::new(|service, _| {
-            if service.get("workflow").and_then(|w| w.get("action")) == Some(&json!("3")) {
-                act(service);
-            }
-            true
-        })
-    ),
-    defect!(
         "agent-action-id-as-number",
         "A workflow id that is a number is taken as text.",
         ["ADU-AGENT-103"],

@@ -7,7 +7,7 @@ use twinspec_model::agent::{Input, Output};
 use super::Defect;
 use super::orders::{Moment, Orders};
 use super::payload::with_plan;
-use super::rewrite::{AgentReports, Outputs, Reports, With, code_of, remove, set, state_report};
+use super::rewrite::{AgentReports, Reports, With, code_of, remove, set, state_report};
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -15,16 +15,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "Cancels are passed over.",
         ["ADU-AGENT-089"],
         Orders::new(|_, moment| moment.action != Some(255))
-    ),
-    defect!(
-        "agent-cancel-as-failure",
-        "A cancelled deployment ends in state 255.",
-        ["ADU-AGENT-089"],
-        AgentReports(|agent| {
-            if code_of(agent) == Some(-1) {
-                set(agent, "state", json!(255));
-            }
-        })
     ),
     defect!(
         "agent-cancel-as-success",
@@ -97,15 +87,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
     defect!(
-        "agent-cancel-not-told",
-        "The step that runs is not told of a cancel, as by agents in C.",
-        ["ADU-AGENT-091"],
-        Outputs(|output| match output {
-            Output::Cancel { .. } => Vec::new(),
-            output => vec![Effect::Do(output)],
-        })
-    ),
-    defect!(
         "agent-cancel-by-own-id",
         "A cancel with the id nodeployment is passed over, as by newer agents in C.",
         ["ADU-AGENT-092"],
@@ -116,12 +97,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A cancel with the id of the running deployment is passed over.",
         ["ADU-AGENT-092"],
         Orders::new(|_, moment| !cancels(moment) || !moment.is_held)
-    ),
-    defect!(
-        "agent-cancel-needs-package",
-        "A cancel without rootKeyPackageUrl is passed over, as by agents in C.",
-        ["ADU-AGENT-093"],
-        Orders::new(|service, moment| !cancels(moment) || has(service, "rootKeyPackageUrl"))
     ),
     defect!(
         "agent-cancel-needs-manifest",

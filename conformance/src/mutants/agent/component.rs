@@ -8,15 +8,9 @@ use twinspec_model::agent::{FetchOrder, Fetched, Input, Outcome, Output, Phase};
 
 use super::Defect;
 use super::payload::{note_orders, with_plan};
-use super::rewrite::{AgentReports, Inputs, Set, With, set, state_of, state_report};
+use super::rewrite::{AgentReports, Inputs, With, set, state_of, state_report};
 
 pub(super) const DEFECTS: &[Defect] = &[
-    defect!(
-        "agent-component-steps-backwards",
-        "Steps run from the last to the first.",
-        ["ADU-AGENT-110"],
-        Inputs(|input| with_plan(input, |plan| plan.steps.reverse()))
-    ),
     defect!(
         "agent-component-goes-on",
         "After a step that failed the others run all the same.",
@@ -46,17 +40,6 @@ pub(super) const DEFECTS: &[Defect] = &[
             },
             output: note_orders,
         }
-    ),
-    defect!(
-        "agent-component-first-only",
-        "A child update runs for the first component that matches.",
-        ["ADU-AGENT-115"],
-        Set(|settings| {
-            if let Some(components) = &mut settings.components {
-                let mut groups = std::collections::BTreeSet::new();
-                components.retain(|component| groups.insert(component.group.clone()));
-            }
-        })
     ),
     defect!(
         "agent-component-needs-one",
@@ -103,12 +86,6 @@ pub(super) const DEFECTS: &[Defect] = &[
             }
             vec![input]
         })
-    ),
-    defect!(
-        "agent-component-host-instead",
-        "A child update runs on the host, whatever components there are.",
-        ["ADU-AGENT-115"],
-        Set(|settings| settings.components = None)
     ),
 ];
 

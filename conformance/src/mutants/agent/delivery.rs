@@ -4,21 +4,9 @@ use twinspec_harness::agent::Effect;
 use twinspec_model::agent::{Input, Output};
 
 use super::Defect;
-use super::rewrite::{Inputs, With};
+use super::rewrite::With;
 
 pub(super) const DEFECTS: &[Defect] = &[
-    defect!(
-        "agent-delivery-429-gives-up",
-        "A report that is refused with 429 is given up.",
-        ["ADU-AGENT-122"],
-        Inputs(|input| given_up(input, |status| status == 429))
-    ),
-    defect!(
-        "agent-delivery-5xx-gives-up",
-        "A report that is refused with 500 or 503 is given up.",
-        ["ADU-AGENT-122"],
-        Inputs(|input| given_up(input, |status| status >= 500))
-    ),
     defect!(
         "agent-delivery-cut-gives-up",
         "A report whose connection broke is given up.",
@@ -46,30 +34,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
     defect!(
-        "agent-delivery-400-is-the-last",
-        "After a report that is refused with 400 or 413 no other is sent.",
-        ["ADU-AGENT-123"],
-        With {
-            state: false,
-            input: |is_over, input| {
-                if let Input::Answered { status: 400 | 413, .. } = &input {
-                    *is_over = true;
-                }
-                vec![input]
-            },
-            output: |is_over, output| match &output {
-                Output::Send { .. } if *is_over => Vec::new(),
-                _ => vec![Effect::Do(output)],
-            },
-        }
-    ),
-    defect!(
-        "agent-delivery-400-gives-up",
-        "A final report that is refused with 400 is given up, as by agents in C.",
-        ["ADU-AGENT-124"],
-        Inputs(|input| given_up(input, |status| status == 400))
-    ),
-    defect!(
         "agent-delivery-floods",
         "Every report of a state is sent twenty times more.",
         ["DEV-NET-020"],
@@ -93,13 +57,3 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
 ];
-
-/// Takes a refusal for a success.
-fn given_up(mut input: Input, is_given_up: fn(u16) -> bool) -> Vec<Input> {
-    if let Input::Answered { status, .. } = &mut input
-        && is_given_up(*status)
-    {
-        *status = 204;
-    }
-    vec![input]
-}

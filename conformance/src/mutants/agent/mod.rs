@@ -27,10 +27,12 @@ mod failure;
 mod lenient;
 mod manifest;
 mod network;
+mod order;
 mod orders;
 mod outcome;
 mod package;
 mod payload;
+mod report;
 mod restart;
 mod retry;
 mod rewrite;
@@ -38,6 +40,7 @@ mod signature;
 mod stale;
 mod startup;
 mod wire;
+mod work;
 
 /// A named defect.
 #[derive(Clone, Copy)]
@@ -57,6 +60,9 @@ pub const DEFECTS: &[&[Defect]] = &[
     startup::DEFECTS,
     acknowledge::DEFECTS,
     outcome::DEFECTS,
+    report::DEFECTS,
+    order::DEFECTS,
+    work::DEFECTS,
     deployment::DEFECTS,
     payload::DEFECTS,
     component::DEFECTS,

@@ -11,7 +11,7 @@ use twinspec_model::wire::topic::HubTopic;
 
 use super::Defect;
 use super::orders::History;
-use super::rewrite::{Inputs, Login, Set, Told, With, code_of};
+use super::rewrite::{Inputs, Login, Told, With, code_of};
 use super::wire::{Beat, Packets, connects, same_received, same_sent};
 
 /// As good as for ever.
@@ -25,12 +25,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         Told(|config| pauses(config, DAY, DAY))
     ),
     defect!(
-        "agent-network-hammers",
-        "Attempts to connect follow each other without a pause.",
-        ["DEV-NET-002"],
-        Told(|config| pauses(config, Duration::ZERO, Duration::ZERO))
-    ),
-    defect!(
         "agent-network-steady-pauses",
         "Pauses between attempts are always the same.",
         ["DEV-NET-003"],
@@ -41,12 +35,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A CONNECT without an answer is waited for for ever.",
         ["DEV-NET-004"],
         PatientLink(Duration::ZERO)
-    ),
-    defect!(
-        "agent-network-report-once",
-        "A report without an answer is not sent again.",
-        ["DEV-NET-005"],
-        Set(|settings| settings.resend.answer = DAY)
     ),
     defect!(
         "agent-network-no-puback",
@@ -105,12 +93,6 @@ pub(super) const DEFECTS: &[Defect] = &[
             },
             received: same_received,
         }
-    ),
-    defect!(
-        "agent-network-no-keep-alive",
-        "The keep-alive is off.",
-        ["DEV-NET-010"],
-        connects(|connect| connect.keep_alive = 0)
     ),
     defect!(
         "agent-network-long-keep-alive",

@@ -1,218 +1,174 @@
-//! Defects of the report of a deployment's outcome: its members and their forms.
+//! Defects of what is reported about deployments.
 
-use serde_json::{Map, Value, json};
-use twinspec_harness::agent::Effect;
+use serde_json::{Value, json};
+use twinspec_harness::agent::{Effect, Overlay};
+use twinspec_model::agent::Output;
 
 use super::Defect;
-use super::rewrite::{
-    AgentReports, Reports, With, code_of, remove, same_input, set, state_of, state_report,
-};
+use super::rewrite::{AgentReports, Properties, Results, remove, set};
 
 pub(super) const DEFECTS: &[Defect] = &[
-    defect!(
-        "agent-outcome-lower-case-codes",
-        "extendedResultCodes is written in lower case.",
-        ["ADU-AGENT-020"],
-        AgentReports(|agent| {
-            let codes = agent.pointer_mut("/lastInstallResult/extendedResultCodes");
-            if let Some(Value::String(codes)) = codes {
-                *codes = codes.replace("00000000", "0000000a").to_ascii_lowercase();
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-code-as-number",
-        "extendedResultCodes is a number.",
-        ["ADU-AGENT-020"],
-        AgentReports(|agent| {
-            if let Some(codes) = agent.pointer_mut("/lastInstallResult/extendedResultCodes") {
-                *codes = json!(0);
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-unsigned-code",
-        "extendedResultCode is written without a sign.",
-        ["ADU-AGENT-021"],
-        AgentReports(|agent| {
-            let code = agent.pointer_mut("/lastInstallResult/extendedResultCode");
-            if let Some(code) = code
-                && let Some(number) = code.as_i64().filter(|number| *number < 0)
-            {
-                *code = json!(number + (1 << 32));
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-list-before-its-time",
-        "Generations before 3 report extendedResultCodes as well as their contract's code: a text.",
-        ["ADU-AGENT-021"],
-        AgentReports(|agent| {
-            if let Some(code) = agent.pointer_mut("/lastInstallResult/extendedResultCode") {
-                *code = json!("00000000");
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-steps-from-one",
-        "stepResults begins with step_1.",
-        ["ADU-AGENT-022"],
-        AgentReports(|agent| rename_steps(agent, |index, _| index + 1))
-    ),
-    defect!(
-        "agent-outcome-stale-steps",
-        "State 6 carries the step results of the deployment before.",
-        ["ADU-AGENT-023"],
-        With {
-            state: Value::Null,
-            input: same_input,
-            output: |last, mut output| {
-                if let Some(agent) = state_report(&mut output) {
-                    let state = state_of(agent);
-                    if let Some(steps) = agent.pointer_mut("/lastInstallResult/stepResults") {
-                        match state {
-                            Some(6) => steps.clone_from(last),
-                            _ => last.clone_from(steps),
-                        }
+    Defect {
+        id: "agent-outcome-bare-version",
+        title: "aduVer is a bare version.",
+        requirements: &["ADU-AGENT-006"],
+        overlay: || Box::new(Properties(|properties| set(properties, "aduVer", json!("1.1.0")))),
+    },
+    Defect {
+        id: "agent-outcome-lower-case-codes",
+        title: "extendedResultCodes has lower-case digits behind 0x.",
+        requirements: &["ADU-AGENT-020"],
+        overlay: || {
+            results(|result| {
+                let codes = result.get("extendedResultCodes").and_then(Value::as_str);
+                if let Some(codes) = codes.map(|codes| format!("0x{}", codes.to_lowercase())) {
+                    set(result, "extendedResultCodes", json!(codes));
+                }
+            })
+        },
+    },
+    Defect {
+        id: "agent-outcome-code-as-text",
+        title: "In interface 1 extendedResultCode is a text.",
+        requirements: &["ADU-AGENT-021"],
+        overlay: || {
+            results(|result| {
+                if let Some(code) = result.get("extendedResultCode").cloned() {
+                    set(result, "extendedResultCode", json!(code.to_string()));
+                }
+            })
+        },
+    },
+    Defect {
+        id: "agent-outcome-steps-from-one",
+        title: "Steps are counted from 1 in stepResults.",
+        requirements: &["ADU-AGENT-022"],
+        overlay: || {
+            results(|result| {
+                let steps = result.get("stepResults").and_then(Value::as_object);
+                if let Some(steps) = steps.cloned() {
+                    let moved = steps.into_iter().enumerate();
+                    let moved = moved.map(|(at, (_, step))| (format!("step_{}", at + 1), step));
+                    set(result, "stepResults", Value::Object(moved.collect()));
+                }
+            })
+        },
+    },
+    Defect {
+        id: "agent-outcome-keeps-steps",
+        title: "State 6 is reported with the step results of the deployment before.",
+        requirements: &["ADU-AGENT-023"],
+        overlay: || Box::new(OldSteps::default()),
+    },
+    Defect {
+        id: "agent-outcome-other-workflow",
+        title: "Final reports name another workflow.",
+        requirements: &["ADU-AGENT-024"],
+        overlay: || {
+            Box::new(AgentReports(|agent| {
+                if agent.get("state") != Some(&json!(6))
+                    && let Some(workflow) = agent.get_mut("workflow")
+                {
+                    set(workflow, "id", json!("another"));
+                }
+            }))
+        },
+    },
+    Defect {
+        id: "agent-outcome-retry-beside-workflow",
+        title: "retryTimestamp is reported beside workflow, not in it.",
+        requirements: &["ADU-AGENT-025"],
+        overlay: || {
+            Box::new(AgentReports(|agent| {
+                let stamp = agent.pointer("/workflow/retryTimestamp").cloned();
+                if let Some(stamp) = stamp {
+                    if let Some(workflow) = agent.get_mut("workflow") {
+                        remove(workflow, "retryTimestamp");
                     }
+                    set(agent, "retryTimestamp", stamp);
                 }
-                vec![Effect::Do(output)]
-            },
-        }
-    ),
-    defect!(
-        "agent-outcome-workflow-before",
-        "Final reports echo the workflow id of the deployment before.",
-        ["ADU-AGENT-024"],
-        With {
-            state: (Value::Null, Value::Null),
-            input: same_input,
-            output: |(before, now), mut output| {
-                if let Some(agent) = state_report(&mut output) {
-                    let is_end = state_of(agent) != Some(6);
-                    if let Some(id) = agent.pointer_mut("/workflow/id") {
-                        if id != now {
-                            *before = std::mem::replace(now, id.clone());
-                        }
-                        if is_end && !before.is_null() {
-                            id.clone_from(before);
-                        }
-                    }
+            }))
+        },
+    },
+    Defect {
+        id: "agent-outcome-keeps-retry",
+        title: "The retry time stamp of an older deployment is not cleared.",
+        requirements: &["ADU-AGENT-026"],
+        overlay: || {
+            Box::new(AgentReports(|agent| {
+                if agent.pointer("/workflow/retryTimestamp") == Some(&Value::Null)
+                    && let Some(workflow) = agent.get_mut("workflow")
+                {
+                    remove(workflow, "retryTimestamp");
                 }
-                vec![Effect::Do(output)]
-            },
-        }
-    ),
-    defect!(
-        "agent-outcome-retry-beside",
-        "retryTimestamp is reported beside workflow, as by another product.",
-        ["ADU-AGENT-025"],
-        AgentReports(|agent| {
-            let stamp = agent.pointer("/workflow/retryTimestamp").cloned();
-            if let (Some(stamp), Some(workflow)) = (stamp, agent.get_mut("workflow")) {
-                remove(workflow, "retryTimestamp");
-                set(agent, "retryTimestamp", stamp);
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-retry-stays",
-        "The retryTimestamp of an older deployment stays in the twin, as with agents in C.",
-        ["ADU-AGENT-026"],
-        AgentReports(|agent| {
-            if let Some(workflow) = agent.get_mut("workflow")
-                && workflow.get("retryTimestamp").is_some_and(Value::is_null)
-            {
-                remove(workflow, "retryTimestamp");
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-success-as-600",
-        "A success is reported with the code of install.",
-        ["ADU-AGENT-041"],
-        AgentReports(|agent| {
-            if let Some(code) = agent.pointer_mut("/lastInstallResult/resultCode")
-                && *code == json!(700)
-            {
-                *code = json!(600);
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-wrong-update",
-        "installedUpdateId names another version than the one deployed.",
-        ["ADU-AGENT-041", "ADU-AGENT-017"],
-        AgentReports(|agent| {
-            if let Some(Value::String(id)) = agent.get_mut("installedUpdateId") {
-                *id = id.replace("\"version\":\"", "\"version\":\"9");
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-no-final-report",
-        "No success is ever reported.",
-        ["ADU-AGENT-041"],
-        Reports(|patch| {
-            if patch.pointer("/deviceUpdate/agent").and_then(code_of) == Some(700) {
-                *patch = Value::Null;
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-no-extended-code",
-        "The extended code of the step that failed is left out.",
-        ["ADU-AGENT-060"],
-        AgentReports(|agent| {
-            if let Some(codes) = agent.pointer_mut("/lastInstallResult/extendedResultCodes") {
-                *codes = json!("00000000");
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-failure-code-1",
-        "The result code of a failed deployment is 1.",
-        ["ADU-AGENT-060"],
-        AgentReports(|agent| {
-            if state_of(agent) == Some(255)
-                && let Some(code) = agent.pointer_mut("/lastInstallResult/resultCode")
-            {
-                *code = json!(1);
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-skipped-as-done",
-        "A step that was skipped is reported like one that was carried out.",
-        ["ADU-AGENT-112"],
-        AgentReports(|agent| {
-            for step in steps_mut(agent).into_iter().flat_map(Map::values_mut) {
-                if step.get("resultCode") == Some(&json!(603)) {
-                    set(step, "resultCode", json!(700));
+            }))
+        },
+    },
+    Defect {
+        id: "agent-outcome-failed-as-idle",
+        title: "Every failure is reported as state 0.",
+        requirements: &["ADU-AGENT-057", "ADU-AGENT-059"],
+        overlay: || {
+            Box::new(AgentReports(|agent| {
+                if agent.get("state") == Some(&json!(255)) {
+                    set(agent, "state", json!(0));
                 }
-            }
-        })
-    ),
-    defect!(
-        "agent-outcome-steps-backwards",
-        "Step results are reported under the steps in the wrong order.",
-        ["ADU-AGENT-112"],
-        AgentReports(|agent| rename_steps(agent, |index, count| count - 1 - index))
-    ),
+            }))
+        },
+    },
+    Defect {
+        id: "agent-outcome-hides-codes",
+        title: "The codes of a failing step stay out of lastInstallResult.",
+        requirements: &["ADU-AGENT-060"],
+        overlay: || {
+            results(|result| {
+                if result.get("extendedResultCodes").is_some() {
+                    set(result, "extendedResultCodes", json!("00000000"));
+                }
+            })
+        },
+    },
+    Defect {
+        id: "agent-outcome-no-steps",
+        title: "Final reports have no step results.",
+        requirements: &["ADU-AGENT-112"],
+        overlay: || results(|result| remove(result, "stepResults")),
+    },
+    Defect {
+        id: "agent-outcome-cancelled-as-failed",
+        title: "A cancelled deployment is reported as 255.",
+        requirements: &["ADU-AGENT-089"],
+        overlay: || {
+            Box::new(AgentReports(|agent| {
+                if agent.pointer("/lastInstallResult/resultCode") == Some(&json!(-1)) {
+                    set(agent, "state", json!(255));
+                }
+            }))
+        },
+    },
 ];
 
-fn steps_mut(agent: &mut Value) -> Option<&mut Map<String, Value>> {
-    agent.pointer_mut("/lastInstallResult/stepResults")?.as_object_mut()
+/// Rewrites `lastInstallResult` of every report that has one.
+fn results(change: fn(&mut Value)) -> Box<dyn Overlay> {
+    Box::new(Results(change))
 }
 
-/// Gives every step another number, from its own and the count of steps.
-fn rename_steps(agent: &mut Value, number: fn(usize, usize) -> usize) {
-    if let Some(steps) = steps_mut(agent) {
-        let count = steps.len();
-        let old = std::mem::take(steps);
-        let numbered = old.into_iter().enumerate();
-        *steps = numbered
-            .map(|(index, (_, step))| (format!("step_{}", number(index, count)), step))
-            .collect();
+/// Remembers the step results of the last final report.
+#[derive(Default)]
+struct OldSteps(Option<Value>);
+
+impl Overlay for OldSteps {
+    fn output(&mut self, mut output: Output) -> Vec<Effect> {
+        if let Output::Send { patch, .. } = &mut output
+            && let Some(agent) = patch.pointer_mut("/deviceUpdate/agent")
+            && let Some(state) = agent.get("state").cloned()
+            && let Some(result) = agent.get_mut("lastInstallResult")
+        {
+            match &self.0 {
+                Some(steps) if state == json!(6) => set(result, "stepResults", steps.clone()),
+                _ => self.0 = result.get("stepResults").filter(|s| !s.is_null()).cloned(),
+            }
+        }
+        vec![Effect::Do(output)]
     }
 }

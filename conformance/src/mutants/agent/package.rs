@@ -1,15 +1,12 @@
 //! Defects of how root key packages are looked at (device-update-manifests.md § 5).
 
 use serde_json::Value;
-use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Output};
 use twinspec_model::update::key::RootKeys;
 use twinspec_model::update::root_key::{Build, Package};
 use twinspec_model::update::{Flaw, Reason};
 
 use super::Defect;
 use super::lenient::{Attempt, Lenient};
-use super::rewrite::With;
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -71,12 +68,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         Lenient::package(|flaw, _| flaw.reason == Reason::TestPackage)
     ),
     defect!(
-        "agent-package-older",
-        "A package with a lower version is accepted, as by agents in C.",
-        ["ADU-SIG-021"],
-        Lenient::package(|flaw, _| flaw.reason == Reason::Rollback)
-    ),
-    defect!(
         "agent-package-keeps-refused",
         "A package that is refused takes the place of the one in force.",
         ["ADU-SIG-022"],
@@ -93,27 +84,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A package may lack version, published, rootKeys and signatures.",
         ["ADU-SIG-024"],
         Lenient::package(|flaw, _| flaw.reason == Reason::Missing)
-    ),
-    defect!(
-        "agent-package-fetched-once",
-        "The package is fetched for the first deployment only.",
-        ["ADU-SIG-026"],
-        With {
-            state: None,
-            input: |last: &mut Option<String>, input| {
-                if let Input::RootKeys { outcome: Ok(text), .. } = &input {
-                    *last = Some(text.clone());
-                }
-                vec![input]
-            },
-            output: |last, output| match (&output, last) {
-                (Output::FetchRootKeys { job, .. }, Some(text)) => {
-                    let outcome = Ok(text.clone());
-                    vec![Effect::Feed(Input::RootKeys { job: *job, outcome })]
-                }
-                _ => vec![Effect::Do(output)],
-            },
-        }
     ),
     defect!(
         "agent-package-any-algorithm",

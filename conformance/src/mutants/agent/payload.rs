@@ -1,6 +1,6 @@
 //! Defects of files: where they come from, how they are checked, when they are kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,29 +24,6 @@ pub(super) const DEFECTS: &[Defect] = &[
             urls.rotate_left(places);
             plan.urls = ids.into_iter().zip(urls).collect();
         }))
-    ),
-    defect!(
-        "agent-payload-any-size",
-        "sizeInBytes is not looked at, as by agents in C.",
-        ["ADU-AGENT-050"],
-        With {
-            state: BTreeMap::new(),
-            input: |sizes: &mut BTreeMap<u64, u64>, mut input| {
-                if let Input::Fetched { job, outcome: Fetched::Complete { size, .. } } = &mut input
-                    && let Some(wanted) = sizes.remove(job)
-                {
-                    *size = wanted;
-                }
-                vec![input]
-            },
-            output: |sizes, output| {
-                if let Output::Fetch { job, order } = &output {
-                    sizes.insert(*job, order.size);
-                }
-                // The download itself ends where the manifest says.
-                vec![Effect::Do(output)]
-            },
-        }
     ),
     defect!(
         "agent-payload-goes-without",
@@ -84,27 +61,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "What is there already is fetched again.",
         ["ADU-AGENT-053"],
         Downloads { folder: PathBuf::new(), act: forget }
-    ),
-    defect!(
-        "agent-payload-checked-once",
-        "A file is not looked at again before it is installed.",
-        ["ADU-AGENT-054"],
-        With {
-            state: BTreeSet::new(),
-            input: super::rewrite::same_input,
-            output: |seen: &mut BTreeSet<(String, String, String)>, output| {
-                let Output::Fetch { job, order } = &output else {
-                    return vec![Effect::Do(output)];
-                };
-                let key = (order.workflow.clone(), order.folder.clone(), order.name.clone());
-                if seen.insert(key) {
-                    return vec![Effect::Do(output)];
-                }
-                let (size, hash) = (order.size, order.hash.clone());
-                let outcome = Fetched::Complete { size, hash, text: None };
-                vec![Effect::Feed(Input::Fetched { job: *job, outcome })]
-            },
-        }
     ),
     defect!(
         "agent-payload-weakest-hash",

@@ -11,21 +11,6 @@ use super::rewrite::{Inputs, Outputs, state_of, state_report};
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
-        "agent-restart-not-awaited",
-        "Install and apply that ask for a restart are taken as done.",
-        ["ADU-AGENT-069"],
-        Inputs(|mut input| {
-            if let Input::Ran { outcome, .. } = &mut input {
-                match outcome.code {
-                    605..=608 => *outcome = Outcome::of(600),
-                    705..=708 => *outcome = Outcome::of(700),
-                    _ => {}
-                }
-            }
-            vec![input]
-        })
-    ),
-    defect!(
         "agent-restart-as-failure",
         "Install and apply that ask for a restart are taken as failed.",
         ["ADU-AGENT-069"],

@@ -41,12 +41,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         Again::halts(|moment| moment.is_success() && moment.from_twin)
     ),
     defect!(
-        "agent-retry-passed-over",
-        "A new retryTimestamp after a failure is passed over.",
-        ["ADU-AGENT-083"],
-        Orders::new(|_, moment| !(moment.is_failure() && moment.retries))
-    ),
-    defect!(
         "agent-retry-once-only",
         "A second retry is passed over.",
         ["ADU-AGENT-083"],
@@ -86,12 +80,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A retry during execution stays at state 6, as with agents in C.",
         ["ADU-AGENT-086"],
         Again::halts(|moment| runs_held(moment) && moment.retries)
-    ),
-    defect!(
-        "agent-replace-passed-over",
-        "While a deployment runs another is passed over, as by another product.",
-        ["ADU-AGENT-087"],
-        Orders::new(|_, moment| !replaces(moment))
     ),
     defect!(
         "agent-replace-stays-at-6",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use twinspec_harness::agent::{Config, Effect, Overlay};
-use twinspec_model::agent::{Input, Output, Settings};
+use twinspec_model::agent::{Input, Output};
 use twinspec_model::wire::username::UserName;
 
 /// Reports from this number on are the overlay's own: the machine never hears of their answers.
@@ -72,15 +72,6 @@ impl Overlay for Told {
     }
 }
 
-/// Rewrites what the machine is told at its start.
-pub(super) struct Set(pub(super) fn(&mut Settings));
-
-impl Overlay for Set {
-    fn settings(&mut self, settings: &mut Settings) {
-        (self.0)(settings);
-    }
-}
-
 /// Rewrites every reported patch; an answer of null drops it, as if the hub had taken it.
 pub(super) struct Reports(pub(super) fn(&mut Value));
 
@@ -122,6 +113,37 @@ impl Overlay for Properties {
             (self.0)(properties);
         }
         vec![Effect::Do(output)]
+    }
+}
+
+/// Rewrites `lastInstallResult` of every report that has one.
+pub(super) struct Results(pub(super) fn(&mut Value));
+
+impl Overlay for Results {
+    fn output(&mut self, mut output: Output) -> Vec<Effect> {
+        if let Output::Send { patch, .. } = &mut output
+            && let Some(result) = patch.pointer_mut("/deviceUpdate/agent/lastInstallResult")
+        {
+            (self.0)(result);
+        }
+        vec![Effect::Do(output)]
+    }
+}
+
+/// Rewrites `workflow` of every desired object, however it comes.
+pub(super) struct Workflows(pub(super) fn(&mut Value));
+
+impl Overlay for Workflows {
+    fn input(&mut self, mut input: Input) -> Vec<Input> {
+        let workflow = match &mut input {
+            Input::Twin(twin) => twin.pointer_mut("/desired/deviceUpdate/service/workflow"),
+            Input::Patch(patch) => patch.pointer_mut("/deviceUpdate/service/workflow"),
+            _ => None,
+        };
+        if let Some(workflow) = workflow {
+            (self.0)(workflow);
+        }
+        vec![input]
     }
 }
 

@@ -114,12 +114,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         Properties(|properties| remove(properties, "manufacturer"))
     ),
     defect!(
-        "agent-startup-bare-version",
-        "aduVer is a bare number.",
-        ["ADU-AGENT-006"],
-        Properties(|properties| set(properties, "aduVer", json!("1.1.0")))
-    ),
-    defect!(
         "agent-startup-six-names",
         "compatPropertyNames lists six names.",
         ["ADU-AGENT-007"],
@@ -152,18 +146,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
-        "agent-startup-passes-over-waiting",
-        "What waits in the twin is passed over until it is patched.",
-        ["ADU-AGENT-011"],
-        Orders::new(|_, moment| !moment.from_twin)
-    ),
-    defect!(
-        "agent-startup-passes-over-patches",
-        "Patches are passed over: only the full twin counts.",
-        ["ADU-AGENT-012"],
-        Orders::new(|_, moment| moment.from_twin)
-    ),
-    defect!(
         "agent-startup-unknown-as-deployment",
         "Unknown properties are taken as deployments, and refused.",
         ["ADU-AGENT-013"],
@@ -175,20 +157,6 @@ pub(super) const DEFECTS: &[Defect] = &[
                 vec![Input::Patch(patch)]
             }
             input => vec![input],
-        })
-    ),
-    defect!(
-        "agent-startup-needs-mark",
-        "Components without __t are passed over.",
-        ["ADU-AGENT-015"],
-        Inputs(|mut input| {
-            if let Input::Patch(patch) = &mut input
-                && let Some(component) = patch.get_mut("deviceUpdate")
-                && component.get("__t").is_none()
-            {
-                *component = json!({});
-            }
-            vec![input]
         })
     ),
     defect!(

@@ -11,28 +11,31 @@ use crate::bench::{Bench, VISIBLE, words};
 use crate::verdict::Checked;
 
 /// Where queries go.
-pub(super) const PATH: &str = "/devices/query";
+pub(in crate::cases::hub) const PATH: &str = "/devices/query";
 
 /// Names the page size.
-pub(super) const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
+pub(in crate::cases::hub) const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
 
 /// Names the next page.
-pub(super) const CONTINUATION: &str = "x-ms-continuation";
+pub(in crate::cases::hub) const CONTINUATION: &str = "x-ms-continuation";
 
 /// Names what the rows are.
-pub(super) const ITEM_TYPE: &str = "x-ms-item-type";
+pub(in crate::cases::hub) const ITEM_TYPE: &str = "x-ms-item-type";
 
 /// Devices with one mark.
-pub(super) struct Fleet {
+pub(in crate::cases::hub) struct Fleet {
     /// What their tag `mark` holds.
-    pub(super) mark: String,
+    pub(in crate::cases::hub) mark: String,
     /// Their ids.
-    pub(super) ids: Vec<String>,
+    pub(in crate::cases::hub) ids: Vec<String>,
 }
 
 impl Fleet {
     /// Registers a device for each of `twins` (tags and desired properties).
-    pub(super) async fn new(bench: &mut Bench, twins: &[(Value, Value)]) -> Checked<Self> {
+    pub(in crate::cases::hub) async fn new(
+        bench: &mut Bench,
+        twins: &[(Value, Value)],
+    ) -> Checked<Self> {
         let mark = bench.new_name();
         let mut ids = Vec::new();
         for (tags, desired) in twins {
@@ -54,12 +57,12 @@ impl Fleet {
     }
 
     /// The query for all of them that `condition` selects.
-    pub(super) fn query(&self, condition: &str) -> String {
+    pub(in crate::cases::hub) fn query(&self, condition: &str) -> String {
         format!("SELECT * FROM devices WHERE tags.mark = '{}' AND ({condition})", self.mark)
     }
 
     /// Demands that `condition` selects exactly these devices, by their numbers.
-    pub(super) async fn selects(
+    pub(in crate::cases::hub) async fn selects(
         &self,
         bench: &mut Bench,
         requirement: &'static str,
@@ -89,7 +92,7 @@ pub(super) fn is_done(answer: &Answer) -> bool {
 }
 
 /// The devices of the rows, in order.
-pub(super) fn devices(rows: &Value) -> Vec<&str> {
+pub(in crate::cases::hub) fn devices(rows: &Value) -> Vec<&str> {
     let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut devices: Vec<&str> = rows.iter().filter_map(|row| row["deviceId"].as_str()).collect();
     devices.sort_unstable();
@@ -97,7 +100,7 @@ pub(super) fn devices(rows: &Value) -> Vec<&str> {
 }
 
 /// Asks once, with further headers.
-pub(super) async fn ask(
+pub(in crate::cases::hub) async fn ask(
     bench: &mut Bench,
     query: &str,
     headers: &[(&'static str, &str)],

@@ -1,7 +1,7 @@
 //! Queries: pages, refusals and the language.
 
 mod finer;
-mod fleet;
+pub(in crate::cases::hub) mod fleet;
 mod jobs;
 mod language;
 mod open_points;
