@@ -1,9 +1,11 @@
 //! Defects of acknowledgements.
 
 use serde_json::{Value, json};
+use twinspec_harness::agent::Effect;
+use twinspec_model::agent::{Input, Output};
 
 use super::Defect;
-use super::rewrite::{Acknowledgements, Reports, remove, set};
+use super::rewrite::{Acknowledgements, Reports, With, remove, set};
 
 pub(super) const DEFECTS: &[Defect] = &[
     Defect {
@@ -65,4 +67,50 @@ pub(super) const DEFECTS: &[Defect] = &[
         requirements: &["ADU-AGENT-033"],
         overlay: || Box::new(Acknowledgements(|service| set(service, "ac", json!(200)))),
     },
+    defect!(
+        "agent-acknowledge-repeats-urls",
+        "Acknowledgements repeat file URLs.",
+        ["ADU-AGENT-032"],
+        Acknowledgements(|service| {
+            if let Some(value) = service.get_mut("value") {
+                set(value, "fileUrls", json!({ "f0": "http://127.0.0.1/f0" }));
+            }
+        })
+    ),
+    defect!(
+        "agent-acknowledge-unmarked",
+        "Acknowledgements do not mark the component.",
+        ["ADU-AGENT-035"],
+        Reports(|patch| {
+            if patch.pointer("/deviceUpdate/service").is_some()
+                && let Some(component) = patch.get_mut("deviceUpdate")
+            {
+                remove(component, "__t");
+            }
+        })
+    ),
+    defect!(
+        "agent-acknowledge-whole-manifest",
+        "Acknowledgements repeat the manifest, however long it is.",
+        ["ADU-AGENT-125"],
+        With {
+            state: Value::Null,
+            input: |last, input| {
+                if let Input::Patch(patch) = &input
+                    && let Some(manifest) = patch.pointer("/deviceUpdate/service/updateManifest")
+                {
+                    last.clone_from(manifest);
+                }
+                vec![input]
+            },
+            output: |last, mut output| {
+                if let Output::Send { patch, .. } = &mut output
+                    && let Some(value) = patch.pointer_mut("/deviceUpdate/service/value")
+                {
+                    set(value, "updateManifest", last.clone());
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
 ];

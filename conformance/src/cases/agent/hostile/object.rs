@@ -13,6 +13,8 @@ use crate::verdict::Checked;
 enum Change {
     Set(&'static str, Value),
     Remove(&'static str),
+    /// The manifest itself in place of its text.
+    ManifestAsObject,
 }
 
 macro_rules! nothing_runs {
@@ -27,7 +29,7 @@ macro_rules! nothing_runs {
     };
 }
 
-use Change::{Remove, Set};
+use Change::{ManifestAsObject, Remove, Set};
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -113,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         "hostile-manifest-object",
         "A manifest that is an object in place of a text is refused",
         "ADU-AGENT-065",
-        Set("/updateManifest", json!({ "manifestVersion": "5" }))
+        ManifestAsObject
     ),
     nothing_runs!(
         "hostile-manifest-number",
@@ -195,6 +197,7 @@ async fn nothing_runs(
     match change {
         Set(pointer, value) => set(&mut object, pointer, value)?,
         Remove(pointer) => remove(&mut object, pointer)?,
+        ManifestAsObject => set(&mut object, "/updateManifest", plan.manifest.clone())?,
     }
     let sent = agent.send(&plan, &object).await?;
     // The good deployment afterwards closes the window: objects are handled in order.
