@@ -148,6 +148,15 @@ impl Shared {
         Ok(())
     }
 
+    /// Does what no input led to.
+    pub(super) fn carry_out(&self, outputs: impl IntoIterator<Item = Output>) {
+        let mut state = lock(&self.state);
+        for output in outputs {
+            let outputs = state.overlay.output(output);
+            outputs.into_iter().for_each(|output| state.carry_out(output));
+        }
+    }
+
     /// The events after the number `after`, of one device or of all.
     pub(super) fn events(&self, after: u64, device: Option<&str>) -> EventPage {
         lock(&self.state).log.page(after, device)
