@@ -38,7 +38,8 @@ pub(super) fn mutants(options: &Options) -> Done {
     }
     let mut ledger = Vec::new();
     for mutant in selected {
-        let kill = runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
+        let kill =
+            runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
         if options.format == Format::Text {
             print_line(&kill)?;
         }

@@ -186,8 +186,7 @@ pub async fn canary(mutants: &[Entry], twinspec: &Path) -> io::Result<Vec<&'stat
         };
         target.patience = patience(role);
         let leftovers = Leftovers::default();
-        let outcomes =
-            run::run(&Arc::new(target), &cases, jobs(role), &leftovers, |_, _| {}).await;
+        let outcomes = run::run(&Arc::new(target), &cases, jobs(role), &leftovers, |_, _| {}).await;
         let finds = |outcome: &Outcome| outcome.verdict != Verdict::Pass;
         let found = outcomes.into_iter().filter(|(_, outcome)| finds(outcome));
         alarms.extend(found.map(|((_, case), _)| case.id));

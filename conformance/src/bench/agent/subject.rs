@@ -70,7 +70,15 @@ impl Subject {
         let scratch = Scratch::new()?;
         std::fs::write(scratch.components(), COMPONENTS)?;
         std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
-        Ok(Self { profile, stage, content, authority, scratch, folders: AtomicU64::new(0), absences: AtomicU64::new(0) })
+        Ok(Self {
+            profile,
+            stage,
+            content,
+            authority,
+            scratch,
+            folders: AtomicU64::new(0),
+            absences: AtomicU64::new(0),
+        })
     }
 
     /// Tells the agents to come whom to trust.
