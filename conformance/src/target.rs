@@ -235,7 +235,9 @@ impl Target {
             Need::Clock => self.control.is_some(),
             need => need.is_private(),
         };
-        !self.is_embedded() && needs.iter().any(concerns_all)
+        // An agent that connects by itself is one device, which one case has at a time.
+        let is_one_device = self.agent.as_ref().is_some_and(|agent| agent.profile.meet.is_some());
+        is_one_device || (!self.is_embedded() && needs.iter().any(concerns_all))
     }
 
     /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.

@@ -321,9 +321,8 @@ fn clear_rest(after: &mut Value, before: &Value) {
     for (name, value) in after.iter_mut() {
         if let (Value::Object(members), Some(Value::Object(old))) = (value, before.get(name)) {
             for (name, old) in old {
-                match members.get_mut(name) {
-                    Some(value) => clear_members(value, old),
-                    None => {}
+                if let Some(value) = members.get_mut(name) {
+                    clear_members(value, old);
                 }
             }
         }
