@@ -59,8 +59,10 @@ impl Kind {
         use Force::{Apply, Install};
         let good = Payload::new;
         match self {
-            Self::AtInstall => vec![good(Install)],
-            Self::AtApply | Self::Forged => vec![good(Apply)],
+            // Longer than an agent takes to be back: what outlives one is still there for the next.
+            Self::AtInstall => vec![Payload { takes: "0.5", ..good(Install) }],
+            Self::AtApply => vec![Payload { takes: "0.5", ..good(Apply) }],
+            Self::Forged => vec![good(Apply)],
             Self::Steps => vec![good(Apply), good(Install), good(Apply)],
             Self::Downloads => vec![good(Apply).with(&[
                 (300_000, Manner::CutFirst(90_000)),
@@ -117,12 +119,14 @@ struct Payload {
     /// What the script does in these phases.
     install: &'static str,
     apply: &'static str,
+    /// How long these phases take, in seconds.
+    takes: &'static str,
     files: Vec<(usize, Manner)>,
 }
 
 impl Payload {
     fn new(force: Force) -> Self {
-        Self { force, install: "code=600", apply: "code=700", files: Vec::new() }
+        Self { force, install: "code=600", apply: "code=700", takes: "0.03", files: Vec::new() }
     }
 
     fn with(self, files: &[(usize, Manner)]) -> Self {
@@ -143,6 +147,7 @@ impl Payload {
             .replace("@FORCE", self.force.phase())
             .replace("@INSTALL", self.install)
             .replace("@APPLY", self.apply)
+            .replace("@TAKES", self.takes)
             .replace("@OWN", &OWN_CODE.to_string())
             .replace("@LOOKS", &looks)
     }
@@ -170,8 +175,8 @@ case "$phase" in
   backup) code=1000 ;;
   install)
 @LOOKS
-    sleep 0.03; @INSTALL ;;
-  apply) sleep 0.03; @APPLY ;;
+    sleep @TAKES; @INSTALL ;;
+  apply) sleep @TAKES; @APPLY ;;
   restore) code=1100 ;;
 esac
 tell end $code

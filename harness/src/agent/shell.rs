@@ -45,7 +45,7 @@ pub async fn run(
     mut overlay: Box<dyn Overlay>,
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, AgentError> {
-    let store = Store::open(&config.work_dir)?;
+    let store = Store::open(&config.work_dir).await?;
     config.log = store.keeping(config.log)?;
     let persisted = store.load()?;
     overlay.limits(&mut config.limits);
