@@ -36,7 +36,7 @@ use tokio::time::timeout;
 use twinspec_harness::signing::Authority;
 use twinspec_model::agent::{
     Agent, Call, Device, DeviceInformation, FetchOrder, Fetched, Generation, HandlerKind, Held,
-    Input, Outcome, Output, Persisted, Phase, Resend, Settings, Status, Verifier, code,
+    Input, Order, Outcome, Output, Persisted, Phase, Resend, Settings, Status, Verifier, code,
 };
 use twinspec_model::auth;
 use twinspec_model::time::Time;
@@ -149,7 +149,9 @@ impl Round {
         }
         shared.all(&shared.online, size).await;
         let connected = each(own_bytes(), before);
-        let configuration = configuration(authority);
+        let service = service(authority);
+        control(&shared.verifier, &shared.package, &service);
+        let configuration = configuration(&service);
         let began = Instant::now();
         call(&hub, "PUT", "/configurations/adu-fleet", &configuration).await;
         shared.all(&shared.updated, size).await;
@@ -171,8 +173,20 @@ impl Round {
     }
 }
 
-/// The deployment, as the service delivers it.
-fn configuration(authority: &Authority) -> Value {
+/// The verifier takes the deployment, and takes it no longer when one thing in it was changed.
+fn control(verifier: &Verifier, package: &str, service: &Value) {
+    let holds = |service: &Value| {
+        let order = Order::read(1, service.as_object().unwrap()).unwrap();
+        verifier.validate(&order, Some(package), None).plan.is_ok()
+    };
+    let mut changed = service.clone();
+    let manifest = service["updateManifest"].as_str().unwrap();
+    changed["updateManifest"] = json!(manifest.replace("image.bin", "image.bim"));
+    assert!(holds(service) && !holds(&changed), "signatures are verified");
+}
+
+/// The desired property `service` of the deployment.
+fn service(authority: &Authority) -> Value {
     let manifest = json!({
         "manifestVersion": "5",
         "updateId": { "provider": "Twinspec", "name": "Fleet", "version": "1.0" },
@@ -189,13 +203,17 @@ fn configuration(authority: &Authority) -> Value {
         "createdDateTime": "2026-01-02T03:04:05Z",
     })
     .to_string();
-    let service = json!({
+    json!({
         "workflow": { "action": 3, "id": WORKFLOW },
         "updateManifestSignature": authority.sign(&manifest).unwrap(),
         "updateManifest": manifest,
         "fileUrls": { "f1": "http://dl.example/f1/image.bin" },
         "rootKeyPackageUrl": "http://dl.example/rootkeypackage-7.json",
-    });
+    })
+}
+
+/// How the service delivers it.
+fn configuration(service: &Value) -> Value {
     let component = json!({ "__t": "c", "service": service });
     json!({
         "id": "adu-fleet",
