@@ -205,7 +205,6 @@ impl AgentProfile {
         let mut profile = Self::of_command(command)?;
         "reference agent".clone_into(&mut profile.name);
         profile.claims.other_generations = vec![1, 2];
-        profile.claims.diagnostics = false;
         Ok(profile)
     }
 

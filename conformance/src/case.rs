@@ -161,6 +161,7 @@ pub const GROUPS: &[Group] = &[
     agent("hostile", cases::agent::hostile::CASES),
     agent("signature", cases::agent::signature::CASES),
     agent("manifest", cases::agent::manifest::CASES),
+    agent("diagnostics", cases::agent::diagnostics::CASES),
     agent("network", cases::agent::network::CASES),
 ];
 
