@@ -51,7 +51,7 @@ pub async fn run(
         let relay = relay(config.mqtt.clone(), config.trust.clone(), tamper).await;
         config.mqtt = relay.map_err(|error| AgentError::new("cannot relay packets", error))?;
     }
-    let store = Store::open(&config.work_dir)?;
+    let store = Store::open(&config.work_dir).await?;
     config.log = store.keeping(config.log)?;
     let mut persisted = store.load()?;
     overlay.persisted(&mut persisted);
