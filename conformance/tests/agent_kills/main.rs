@@ -47,10 +47,10 @@ fn kills() -> Result<(), Failed> {
     println!("kills: TWINSPEC_KILLS_SEED={seed}");
     let runtime = tokio::runtime::Runtime::new()?;
     let (flaws, moments) = runtime.block_on(run(seed, wanted))?;
-    for phase in ["before any phase", "in download", "in install", "in apply"] {
-        if !moments.contains_key(phase) {
-            return Err(format!("seed {seed}: no kill {phase}, only {moments:?}").into());
-        }
+    let in_phases = moments.iter().filter(|(moment, _)| moment.starts_with("in "));
+    let in_phases: usize = in_phases.map(|(_, count)| count).sum();
+    if flaws.is_empty() && in_phases < wanted / 20 {
+        return Err(format!("seed {seed}: too few kills while something ran: {moments:?}").into());
     }
     if flaws.is_empty() { Ok(()) } else { Err(format!("seed {seed}\n{}", flaws.join("\n")).into()) }
 }
