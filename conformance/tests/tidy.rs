@@ -29,6 +29,10 @@ const COVERED: &[&str] = &[
     "HUB-CFG",
     "HUB-HTTP",
     "JOB",
+    "ADU-AGENT",
+    "ADU-MANIFEST",
+    "ADU-SIG",
+    "DEV-NET",
     "QRY",
 ];
 

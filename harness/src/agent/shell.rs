@@ -192,12 +192,18 @@ impl Shell {
         stop: impl Future<Output = ()>,
     ) -> Result<Exit, AgentError> {
         tokio::pin!(stop);
-        let obeys = self.overlay.obeys();
+        let mut heard = false;
         loop {
             let deadline = self.agent.next_deadline().map(instant);
             let due = deadline.unwrap_or_else(Instant::now);
             let input = tokio::select! {
-                () = &mut stop, if obeys => return Ok(Exit::Stopped),
+                () = &mut stop, if !heard => {
+                    if self.overlay.obeys() {
+                        return Ok(Exit::Stopped);
+                    }
+                    heard = true;
+                    continue;
+                }
                 input = inputs.recv() => match input {
                     Some(input) => input,
                     None => return Ok(Exit::Stopped),

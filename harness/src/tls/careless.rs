@@ -71,7 +71,11 @@ impl ServerCertVerifier for Careless {
                 return Err(Error::General(format!("a certificate above {max} bytes")));
             }
             Carelessness::Size(_) => false,
-            Carelessness::Authority => matches!(flaw, Some(CertificateError::UnknownIssuer)),
+            // An authority of the same name with another key has made a bad signature.
+            Carelessness::Authority => matches!(
+                flaw,
+                Some(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+            ),
             Carelessness::Name => matches!(
                 flaw,
                 Some(

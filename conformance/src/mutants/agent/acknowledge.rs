@@ -1,11 +1,8 @@
 //! Defects of acknowledgements.
 
-use serde_json::{Value, json};
-use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Output};
-
 use super::Defect;
-use super::rewrite::{Acknowledgements, Reports, With, remove, set};
+use super::rewrite::{Acknowledgements, Reports, remove, set};
+use serde_json::{Value, json};
 
 pub(super) const DEFECTS: &[Defect] = &[
     Defect {
@@ -88,29 +85,5 @@ pub(super) const DEFECTS: &[Defect] = &[
                 remove(component, "__t");
             }
         })
-    ),
-    defect!(
-        "agent-acknowledge-whole-manifest",
-        "Acknowledgements repeat the manifest, however long it is.",
-        ["ADU-AGENT-125"],
-        With {
-            state: Value::Null,
-            input: |last, input| {
-                if let Input::Patch(patch) = &input
-                    && let Some(manifest) = patch.pointer("/deviceUpdate/service/updateManifest")
-                {
-                    last.clone_from(manifest);
-                }
-                vec![input]
-            },
-            output: |last, mut output| {
-                if let Output::Send { patch, .. } = &mut output
-                    && let Some(value) = patch.pointer_mut("/deviceUpdate/service/value")
-                {
-                    set(value, "updateManifest", last.clone());
-                }
-                vec![Effect::Do(output)]
-            },
-        }
     ),
 ];

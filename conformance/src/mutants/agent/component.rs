@@ -18,9 +18,9 @@ pub(super) const DEFECTS: &[Defect] = &[
         With { state: GoesOn::default(), input: goes_on, output: tells_failure }
     ),
     defect!(
-        "agent-component-one-more-step",
+        "agent-component-nine-steps",
         "Steps beyond the ninth are left out.",
-        ["ADU-MANIFEST-007"],
+        ["ADU-AGENT-110"],
         Inputs(|input| with_plan(input, |plan| plan.steps.truncate(9)))
     ),
     defect!(

@@ -23,6 +23,7 @@ mod cancel;
 mod component;
 mod delivery;
 mod deployment;
+mod diagnostics;
 mod failure;
 mod lenient;
 mod manifest;
@@ -77,6 +78,7 @@ pub const DEFECTS: &[&[Defect]] = &[
     signature::DEFECTS,
     package::DEFECTS,
     network::DEFECTS,
+    diagnostics::DEFECTS,
 ];
 
 /// All defects in a fixed order.

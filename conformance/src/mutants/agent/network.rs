@@ -6,11 +6,10 @@ use serde_json::Value;
 use twinspec_harness::agent::{Config, Effect, Overlay, Wire};
 use twinspec_harness::tls::Carelessness;
 use twinspec_model::agent::{Input, Output, Settings};
-use twinspec_model::wire::mqtt::{ConnectCode, Delivery, Packet, SubAck};
+use twinspec_model::wire::mqtt::{ConnectCode, Packet, SubAck};
 use twinspec_model::wire::topic::HubTopic;
 
 use super::Defect;
-use super::orders::History;
 use super::rewrite::{Inputs, Login, Told, With, code_of};
 use super::wire::{Beat, Packets, connects, same_received, same_sent};
 
@@ -31,9 +30,9 @@ pub(super) const DEFECTS: &[Defect] = &[
         Beat(Duration::from_millis(700))
     ),
     defect!(
-        "agent-network-waits-for-connack",
-        "A CONNECT without an answer is waited for for ever.",
-        ["DEV-NET-004"],
+        "agent-network-waits-for-answers",
+        "A CONNECT or SUBSCRIBE without an answer is waited for for ever.",
+        ["DEV-NET-004", "DEV-NET-007"],
         PatientLink(Duration::ZERO)
     ),
     defect!(
@@ -47,22 +46,6 @@ pub(super) const DEFECTS: &[Defect] = &[
                 packet => vec![Wire::Hub(packet)],
             },
             received: same_received,
-        }
-    ),
-    defect!(
-        "agent-network-subscribe-once",
-        "A SUBSCRIBE counts as granted without an answer.",
-        ["DEV-NET-007"],
-        Packets {
-            state: (),
-            sent: |(), packet| match granted(&packet) {
-                Some(answer) => vec![Wire::Hub(packet), Wire::Agent(answer)],
-                None => vec![Wire::Hub(packet)],
-            },
-            received: |(), packet| match packet {
-                Packet::SubAck(_) => Vec::new(),
-                packet => vec![Wire::Agent(packet)],
-            },
         }
     ),
     defect!(
@@ -238,12 +221,12 @@ pub(super) const DEFECTS: &[Defect] = &[
     ),
     defect!(
         "agent-network-malformed",
-        "A packet with reserved flags follows every report.",
+        "A packet with reserved flags follows the first report.",
         ["DEV-NET-023"],
         Packets {
-            state: (),
-            sent: |(), packet| match &packet {
-                Packet::Publish(publish) if !matches!(publish.delivery, Delivery::AtMostOnce) => {
+            state: false,
+            sent: |is_sent, packet| match &packet {
+                Packet::Publish(_) if !std::mem::replace(is_sent, true) => {
                     // A DISCONNECT whose flags are not 0.
                     vec![Wire::Hub(packet), Wire::HubBytes(vec![0xE1, 0])]
                 }
@@ -254,28 +237,22 @@ pub(super) const DEFECTS: &[Defect] = &[
     ),
     defect!(
         "agent-network-cut-loses-end",
-        "A deployment during which the connection broke never ends.",
+        "Once a connection broke, no success is reported.",
         ["DEV-NET-024"],
         With {
-            state: (History::default(), false),
-            input: |(history, was_cut), input| {
-                if matches!(input, Input::Disconnected) && history.is_running() {
-                    *was_cut = true;
-                }
+            state: false,
+            input: |was_cut, input| {
+                *was_cut |= matches!(input, Input::Disconnected);
                 vec![input]
             },
-            output: |(history, was_cut), output| {
-                history.note(&output);
-                match output {
-                    Output::Send { report, patch }
-                        if *was_cut
-                            && patch.pointer("/deviceUpdate/agent").and_then(code_of)
-                                == Some(700) =>
-                    {
-                        vec![Effect::Feed(Input::Answered { report, status: 204 })]
-                    }
-                    output => vec![Effect::Do(output)],
+            output: |was_cut, output| match output {
+                Output::Send { report, patch }
+                    if *was_cut
+                        && patch.pointer("/deviceUpdate/agent").and_then(code_of) == Some(700) =>
+                {
+                    vec![Effect::Feed(Input::Answered { report, status: 204 })]
                 }
+                output => vec![Effect::Do(output)],
             },
         }
     ),

@@ -88,6 +88,18 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
+        "agent-outcome-long-details",
+        "resultDetails has five thousand characters.",
+        ["ADU-AGENT-125"],
+        AgentReports(|agent| {
+            if let Some(details) = agent.pointer_mut("/lastInstallResult/resultDetails")
+                && details.is_string()
+            {
+                *details = json!("x".repeat(5000));
+            }
+        })
+    ),
+    defect!(
         "agent-outcome-failure-code-1",
         "The result code of a failed deployment is 1.",
         ["ADU-AGENT-060"],

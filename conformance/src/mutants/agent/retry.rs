@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Outcome, Output};
 
 use super::Defect;
 use super::orders::{Again, History, Moment, Orders};
 use super::payload::with_plan;
-use super::rewrite::{Outputs, With, same_input, set, state_report};
+use super::rewrite::{With, same_input, set, state_report};
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -86,17 +85,6 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A deployment that replaces a running one is reported with state 6 and never begun, as with agents in C.",
         ["ADU-AGENT-087"],
         Again::halts(replaces)
-    ),
-    defect!(
-        "agent-replace-not-awaited",
-        "A deployment that replaces a running one does not wait for its end.",
-        ["ADU-AGENT-087"],
-        Outputs(|output| match output {
-            Output::Cancel { job } => {
-                vec![Effect::Feed(Input::Ran { job, outcome: Outcome::of(-1) })]
-            }
-            output => vec![Effect::Do(output)],
-        })
     ),
     defect!(
         "agent-replace-old-id",

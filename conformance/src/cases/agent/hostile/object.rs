@@ -200,7 +200,9 @@ async fn nothing_runs(
         ManifestAsObject => set(&mut object, "/updateManifest", plan.manifest.clone())?,
     }
     let sent = agent.send(&plan, &object).await?;
-    // The good deployment afterwards closes the window: objects are handled in order.
+    // Time to begin, before the good deployment takes its place; that one closes the window, since
+    // objects are handled in order.
+    agent.quiet().await;
     agent.still_works("ADU-AGENT-104").await?;
     agent.demand_untouched(requirement, &script);
     let claims = agent.reports(sent.from).into_iter();
