@@ -32,7 +32,12 @@ fn main() -> ExitCode {
         let name = format!("{}::{}::{}", group.role.name(), group.subject, case.id);
         Trial::test(name, move || judge((group, case)))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // What is static is never dropped.
+    if let Some(Ok(target)) = AGENT.get().map(|stage| &stage.target) {
+        target.remove_scratch();
+    }
+    conclusion.exit_code()
 }
 
 /// Hub or agent, and the runtime in which it is judged: started by the first trial, so that a mere listing
