@@ -34,6 +34,10 @@ const COVERED: &[&str] = &[
     "ADU-SIG",
     "DEV-NET",
     "QRY",
+    "FW-B",
+    "FW-C",
+    "FW-D",
+    "FW-S",
 ];
 
 fn root() -> PathBuf {

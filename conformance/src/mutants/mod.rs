@@ -5,6 +5,7 @@
 //! comes out of it.
 
 pub mod agent;
+pub mod firmware;
 pub mod hub;
 pub mod overlay;
 
@@ -25,6 +26,7 @@ use crate::profile::Profile;
 use crate::run::{self, Selected};
 use crate::target::{MakeOverlay, Target};
 use crate::verdict::{Outcome, Verdict};
+use firmware::DeviceMutant;
 
 /// How much shorter budgets are than against a hub that is expected to be right.
 const PATIENCE: f64 = 0.03;
@@ -75,7 +77,7 @@ impl Kill {
     #[must_use]
     pub fn survives(&self) -> bool {
         match self.role {
-            Role::Hub => self.killed_by.is_empty(),
+            Role::Hub | Role::Device => self.killed_by.is_empty(),
             Role::Agent => !self.unseen.is_empty(),
         }
     }
@@ -112,6 +114,8 @@ enum Kind {
     Hub(MakeOverlay),
     /// The reference agent's, which is started with the mutant's id.
     Agent,
+    /// That of a reference device of an older firmware-update pattern.
+    Device(&'static DeviceMutant),
 }
 
 impl Entry {
@@ -121,6 +125,7 @@ impl Entry {
         match self.kind {
             Kind::Hub(_) => Role::Hub,
             Kind::Agent => Role::Agent,
+            Kind::Device(_) => Role::Device,
         }
     }
 }
@@ -140,7 +145,13 @@ pub fn all() -> impl Iterator<Item = Entry> {
         requirements: defect.requirements,
         kind: Kind::Agent,
     });
-    hub.chain(agent)
+    let device = firmware::all().map(|mutant| Entry {
+        id: mutant.id,
+        title: mutant.title,
+        requirements: mutant.requirements,
+        kind: Kind::Device(mutant),
+    });
+    hub.chain(agent).chain(device)
 }
 
 /// Runs the cases that could see `mutant` against it.
@@ -153,13 +164,14 @@ pub async fn try_out(mutant: Entry, conditions: &Conditions) -> io::Result<Kill>
     let mut target = match mutant.kind {
         Kind::Hub(overlay) => Target::mutant(overlay, Profile::default()).await?,
         Kind::Agent => reference_agent(&conditions.twinspec, Some(mutant.id)).await?,
+        Kind::Device(mutant) => mutant.kind.target(mutant.lay).await?,
     };
     target.patience = patience(role) * conditions.patience;
     let target = Arc::new(target);
     let cases = cases_for(&mutant);
     let batch = match role {
         Role::Agent if !conditions.every_case => AGENT_BATCH,
-        Role::Hub | Role::Agent => cases.len().max(1),
+        Role::Hub | Role::Agent | Role::Device => cases.len().max(1),
     };
     let (mut killed_by, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for cases in cases.chunks(batch) {
@@ -224,7 +236,11 @@ fn cases_for(mutant: &Entry) -> Vec<Selected> {
     let names =
         |case: &case::Case| case.requirements.iter().any(|id| mutant.requirements.contains(id));
     let role = mutant.role();
-    let cases = case::all().filter(|(group, case)| group.role == role && names(case));
+    let is_judged = |group: &case::Group, case: &case::Case| match mutant.kind {
+        Kind::Hub(_) | Kind::Agent => group.role == role,
+        Kind::Device(mutant) => mutant.kind.is_judged_by(group, case),
+    };
+    let cases = case::all().filter(|(group, case)| is_judged(group, case) && names(case));
     let mut cases: Vec<Selected> = cases.collect();
     if role == Role::Agent {
         cases.sort_by_key(|(_, case)| case.requirements.len());
@@ -244,14 +260,14 @@ async fn reference_agent(twinspec: &Path, defect: Option<&str>) -> io::Result<Ta
 fn patience(role: Role) -> f64 {
     match role {
         Role::Hub => PATIENCE,
-        Role::Agent => AGENT_PATIENCE,
+        Role::Agent | Role::Device => AGENT_PATIENCE,
     }
 }
 
 fn jobs(role: Role) -> usize {
     match role {
         Role::Hub => JOBS,
-        Role::Agent => AGENT_JOBS,
+        Role::Agent | Role::Device => AGENT_JOBS,
     }
 }
 
@@ -277,7 +293,7 @@ pub async fn canary(mutants: &[Entry], conditions: &Conditions) -> io::Result<Ve
         }
         let mut target = match role {
             Role::Hub => Target::embedded(Profile::default()).await?,
-            Role::Agent => reference_agent(&conditions.twinspec, None).await?,
+            Role::Agent | Role::Device => reference_agent(&conditions.twinspec, None).await?,
         };
         target.patience = patience(role) * conditions.patience;
         let leftovers = Leftovers::default();
@@ -285,6 +301,12 @@ pub async fn canary(mutants: &[Entry], conditions: &Conditions) -> io::Result<Ve
         let found = outcomes.into_iter().filter(|(_, outcome)| finds(outcome.verdict));
         alarms.extend(found.map(|((_, case), _)| case.id.to_owned()));
     }
+    let of_device = mutants.iter().filter_map(|mutant| match mutant.kind {
+        Kind::Device(mutant) => Some(mutant),
+        Kind::Hub(_) | Kind::Agent => None,
+    });
+    let of_device = firmware::canary(&of_device.collect::<Vec<_>>()).await?;
+    alarms.extend(of_device.into_iter().map(str::to_owned));
     Ok(alarms)
 }
 
