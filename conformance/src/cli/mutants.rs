@@ -44,7 +44,8 @@ pub(super) fn mutants(options: &Options) -> Done {
     let alarms = runtime.block_on(canary).map_err(Trouble::environment)?;
     if !alarms.is_empty() {
         return Err(Trouble::environment(format!(
-            "the canary: without a mutant these cases find something: {}",
+            "the canary: without a mutant these cases find something: {}; on a busy machine a larger \
+             --patience may help",
             alarms.join(" ")
         )));
     }

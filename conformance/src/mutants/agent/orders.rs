@@ -63,7 +63,7 @@ impl Overlay for Orders {
 
     fn input(&mut self, mut input: Input) -> Vec<Input> {
         let (held, change) = (self.held.as_ref(), self.change);
-        visit(&mut input, held, |service, moment| change(service, moment));
+        visit(&mut input, held, change);
         vec![input]
     }
 

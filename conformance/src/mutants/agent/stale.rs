@@ -97,9 +97,12 @@ fn note(stale: &mut Stale, output: Output) -> Vec<Effect> {
 
 /// Kinds and handlers of the steps.
 fn shape(plan: &Plan) -> Vec<&str> {
-    let handler = |step| match step {
-        &Step::Inline(ref work) => work.handler.as_str(),
-        &Step::Reference(_) => "reference",
-    };
     plan.steps.iter().map(handler).collect()
+}
+
+fn handler(step: &Step) -> &str {
+    match step {
+        Step::Inline(work) => &work.handler,
+        Step::Reference(_) => "reference",
+    }
 }
