@@ -162,6 +162,13 @@ impl Target {
         Ok(Self { name, agent: Some(Arc::new(subject)), ..target })
     }
 
+    /// Removes scratch files, where nobody drops the target at the end of the process.
+    pub fn remove_scratch(&self) {
+        if let Some(agent) = &self.agent {
+            agent.remove_scratch();
+        }
+    }
+
     /// The reference hub in this process.
     #[must_use]
     pub fn hub(&self) -> Option<&ReferenceHub> {

@@ -42,7 +42,12 @@ fn main() -> ExitCode {
             Trial::test(name, move || judge_on(stage.get_or_init(|| device(kind)), (group, case)))
         })
     });
-    libtest_mimic::run(&arguments, trials.chain(devices).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.chain(devices).collect());
+    // What is static is never dropped.
+    if let Some(Ok(target)) = AGENT.get().map(|stage| &stage.target) {
+        target.remove_scratch();
+    }
+    conclusion.exit_code()
 }
 
 /// Hub or agent, and the runtime in which it is judged: started by the first trial, so that a mere listing

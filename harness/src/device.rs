@@ -186,7 +186,7 @@ pub struct WebSocketAnswer {
     pub device: Option<Device>,
 }
 
-async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>> {
+pub(crate) async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>> {
     let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     tcp.set_nodelay(true)?;
     if !endpoint.scheme.is_tls() {

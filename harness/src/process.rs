@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The environment variable by which a process is known that left the group of its parent.
@@ -101,6 +102,8 @@ pub struct Process {
     group: Option<Pid>,
     mark: String,
     output: Output,
+    /// Read what it writes; they end when nobody can write any more.
+    readers: JoinSet<()>,
 }
 
 /// How a program was ended.
@@ -139,19 +142,27 @@ impl Process {
         let mut child = command.spawn().map_err(named)?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let output = Output::default();
+        let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(capture(stdout, output.clone()));
+            readers.spawn(capture(stdout, output.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(capture(stderr, output.clone()));
+            readers.spawn(capture(stderr, output.clone()));
         }
-        Ok(Self { child, group, mark, output })
+        Ok(Self { child, group, mark, output, readers })
     }
 
     /// What it wrote so far, to standard output and standard error.
     #[must_use]
     pub fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Waits until everything that it wrote was read, but not longer than `wait`: what it started may
+    /// keep its output open.
+    pub async fn drain(&mut self, wait: Duration) {
+        let all = async { while self.readers.join_next().await.is_some() {} };
+        let _as_far_as_it_came = timeout(wait, all).await;
     }
 
     /// How it ended; `None` while it runs.

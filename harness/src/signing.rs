@@ -354,6 +354,17 @@ pub fn jws(header: &Value, payload: &Value, key: &KeyPair, scheme: Scheme) -> io
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
+/// The block inside an RSA signature, from the public numbers of its key, big-endian: what a verifier
+/// looks at. `None` when the key has a number 0.
+#[must_use]
+pub fn block(modulus: &[u8], exponent: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+    let [modulus, exponent, signature] = [modulus, exponent, signature].map(BigUint::from_bytes_be);
+    if modulus == BigUint::default() || exponent == BigUint::default() {
+        return None;
+    }
+    Some(signature.modpow(&exponent, &modulus).to_bytes_be())
+}
+
 /// A signature that is wrong in one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {

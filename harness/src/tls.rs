@@ -33,6 +33,10 @@ use twinspec_model::auth::Certificate;
 
 use crate::trace::hex;
 
+mod careless;
+
+pub use careless::Carelessness;
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring_provider::default_provider())
 }

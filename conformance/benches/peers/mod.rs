@@ -103,11 +103,7 @@ impl Server {
 
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> usize {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-        kilobytes.unwrap_or(0) * 1024
+        resident_bytes(self.process.id())
     }
 }
 
@@ -181,6 +177,14 @@ impl Client {
             }
         }
     }
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident_bytes(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }
 
 /// The middle of `values`.

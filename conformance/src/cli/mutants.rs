@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::test::patience;
 use super::{Done, Format, Trouble, print_json, runtime, say};
-use crate::mutants::{self, Entry, Kill};
+use crate::mutants::{self, Conditions, Entry, Kill};
 use crate::select::glob;
 
 /// Which mutants to try.
@@ -12,6 +13,13 @@ pub(super) struct Options {
     /// Only mutants whose id or requirement matches; * is a wildcard, commas separate
     #[arg(long, value_name = "EXPR", default_value = "*")]
     filter: String,
+    /// Run every case that could see a mutant; otherwise those that are left when all requirements
+    /// of a mutant of the agent were seen broken are not run
+    #[arg(long)]
+    every_case: bool,
+    /// Factor on the time budgets, which are shorter than those of a run
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    patience: f64,
     /// How to print the ledger
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -27,25 +35,27 @@ pub(super) fn mutants(options: &Options) -> Done {
         )));
     }
     let runtime = runtime()?;
-    let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
-    let canary = mutants::canary(&selected, &twinspec);
+    let conditions = Conditions {
+        twinspec: std::env::current_exe().map_err(Trouble::environment)?,
+        patience: options.patience,
+        every_case: options.every_case,
+    };
+    let canary = mutants::canary(&selected, &conditions);
     let alarms = runtime.block_on(canary).map_err(Trouble::environment)?;
     if !alarms.is_empty() {
         return Err(Trouble::environment(format!(
-            "the canary: without a mutant these cases find something: {}",
+            "the canary: without a mutant these cases find something: {}; on a busy machine a larger \
+             --patience may help",
             alarms.join(" ")
         )));
     }
-    let mut ledger = Vec::new();
-    for mutant in selected {
-        let kill =
-            runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
-        if options.format == Format::Text {
-            print_line(&kill)?;
-        }
-        ledger.push(kill);
-    }
-    let survivors = ledger.iter().filter(|kill| kill.killed_by.is_empty()).count();
+    let progress = |kill: &Kill| match options.format {
+        Format::Text => print_line(kill).map_err(|trouble| std::io::Error::other(trouble.message)),
+        Format::Json => Ok(()),
+    };
+    let ledger = mutants::try_all(&selected, &conditions, progress);
+    let ledger = runtime.block_on(ledger).map_err(Trouble::environment)?;
+    let survivors = ledger.iter().filter(|kill| kill.survives()).count();
     match options.format {
         Format::Json => print_json(&ledger).map(drop)?,
         Format::Text => {
@@ -58,8 +68,9 @@ pub(super) fn mutants(options: &Options) -> Done {
 
 fn print_line(kill: &Kill) -> Result<(), Trouble> {
     let requirements = kill.requirements.join(" ");
-    if kill.killed_by.is_empty() {
-        say(&format!("{requirements} → {} → SURVIVES", kill.id))
+    if kill.survives() {
+        let unseen = kill.unseen.join(" ");
+        say(&format!("{requirements} → {} → SURVIVES: no case sees {unseen}", kill.id))
     } else {
         say(&format!("{requirements} → {} → {}", kill.id, kill.killed_by.join(" ")))
     }

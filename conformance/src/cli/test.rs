@@ -119,7 +119,8 @@ pub(super) struct RunOptions {
     list: bool,
 }
 
-fn patience(text: &str) -> Result<f64, String> {
+/// Reads a factor on time budgets.
+pub(super) fn patience(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(factor),
         _ => Err("expected a number between 0.001 and 1000".to_owned()),

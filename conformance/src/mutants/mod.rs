@@ -9,13 +9,15 @@ pub mod firmware;
 pub mod hub;
 pub mod overlay;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::agent_profile::AgentProfile;
 use crate::bench::Leftovers;
@@ -35,6 +37,9 @@ const JOBS: usize = 16;
 /// The same for agents, which are processes and start others.
 const AGENT_PATIENCE: f64 = 0.25;
 const AGENT_JOBS: usize = 8;
+
+/// Cases that run at once against one mutant of the agent before it is looked whether it is killed.
+const AGENT_BATCH: usize = 2;
 
 /// A named defect.
 #[derive(Clone, Copy)]
@@ -58,8 +63,36 @@ pub struct Kill {
     pub requirements: &'static [&'static str],
     /// The cases that saw it: each names one of the requirements and found it broken.
     pub killed_by: Vec<&'static str>,
+    /// The requirements that no case found broken.
+    pub unseen: Vec<&'static str>,
     /// How long its cases took.
     pub time_ms: u64,
+    #[serde(skip)]
+    role: Role,
+}
+
+impl Kill {
+    /// Whether it is not seen as it should be: by no case, or, of the agent, not in each of the
+    /// requirements that it breaks.
+    #[must_use]
+    pub fn survives(&self) -> bool {
+        match self.role {
+            Role::Hub | Role::Device => self.killed_by.is_empty(),
+            Role::Agent => !self.unseen.is_empty(),
+        }
+    }
+}
+
+/// How mutants are tried.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// The program whose reference agent is tried.
+    pub twinspec: PathBuf,
+    /// Factor on all budgets, which are short.
+    pub patience: f64,
+    /// Whether every case is run that could see a mutant; otherwise those that are left when all
+    /// its requirements were seen broken are not run against a mutant of the agent.
+    pub every_case: bool,
 }
 
 /// A mutant of either kind.
@@ -121,36 +154,98 @@ pub fn all() -> impl Iterator<Item = Entry> {
     hub.chain(agent).chain(device)
 }
 
-/// Runs the cases that could see `mutant` against it; the reference agent is that of the program at
-/// `twinspec`.
+/// Runs the cases that could see `mutant` against it.
 ///
 /// # Errors
 /// When hub or agent cannot be started.
-pub async fn try_out(mutant: &Entry, twinspec: &Path) -> io::Result<Kill> {
+pub async fn try_out(mutant: Entry, conditions: &Conditions) -> io::Result<Kill> {
     let began = Instant::now();
+    let role = mutant.role();
     let mut target = match mutant.kind {
         Kind::Hub(overlay) => Target::mutant(overlay, Profile::default()).await?,
-        Kind::Agent => reference_agent(twinspec, Some(mutant.id)).await?,
+        Kind::Agent => reference_agent(&conditions.twinspec, Some(mutant.id)).await?,
         Kind::Device(mutant) => mutant.kind.target(mutant.lay).await?,
     };
-    target.patience = patience(mutant.role());
-    let names = |case: &case::Case| {
-        case.requirements.iter().any(|requirement| mutant.requirements.contains(requirement))
+    target.patience = patience(role) * conditions.patience;
+    let target = Arc::new(target);
+    let cases = cases_for(&mutant);
+    let batch = match role {
+        Role::Agent if !conditions.every_case => AGENT_BATCH,
+        Role::Hub | Role::Agent | Role::Device => cases.len().max(1),
     };
+    let (mut killed_by, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for cases in cases.chunks(batch) {
+        let leftovers = Leftovers::default();
+        for ((_, case), outcome) in
+            run::run(&target, cases, jobs(role), &leftovers, |_, _| {}).await
+        {
+            let blamed = blamed(&mutant, case, &outcome);
+            if !blamed.is_empty() {
+                killed_by.insert(case.id);
+            }
+            seen.extend(blamed);
+        }
+        if mutant.requirements.iter().all(|requirement| seen.contains(requirement)) {
+            break;
+        }
+    }
+    let unseen = mutant.requirements.iter().copied().filter(|id| !seen.contains(id)).collect();
+    let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let killed_by = killed_by.into_iter().collect();
+    Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, unseen, time_ms, role })
+}
+
+/// Tries mutants, those of the agent several at a time, and tells `progress` of each in their
+/// order.
+///
+/// # Errors
+/// When hub or agent cannot be started, or `progress` fails.
+pub async fn try_all(
+    mutants: &[Entry],
+    conditions: &Conditions,
+    mut progress: impl FnMut(&Kill) -> io::Result<()>,
+) -> io::Result<Vec<Kill>> {
+    let places = Arc::new(Semaphore::new(AGENT_JOBS));
+    let mut running = JoinSet::new();
+    for (index, mutant) in mutants.iter().copied().enumerate() {
+        // Hubs take all that a machine has: they are tried one by one.
+        let weight = if mutant.role() == Role::Hub { AGENT_JOBS } else { AGENT_BATCH };
+        let weight = u32::try_from(weight).unwrap_or(1);
+        let (places, conditions) = (Arc::clone(&places), conditions.clone());
+        running.spawn(async move {
+            // The semaphore is never closed; a failure would only mean less waiting.
+            let _place = places.acquire_many_owned(weight).await;
+            (index, try_out(mutant, &conditions).await)
+        });
+    }
+    let mut waiting = BTreeMap::new();
+    let mut ledger = Vec::new();
+    while let Some(joined) = running.join_next().await {
+        let (index, kill) = joined.map_err(io::Error::other)?;
+        waiting.insert(index, kill?);
+        while let Some(kill) = waiting.remove(&ledger.len()) {
+            progress(&kill)?;
+            ledger.push(kill);
+        }
+    }
+    Ok(ledger)
+}
+
+/// The cases that could see `mutant`, those that check least besides first.
+fn cases_for(mutant: &Entry) -> Vec<Selected> {
+    let names =
+        |case: &case::Case| case.requirements.iter().any(|id| mutant.requirements.contains(id));
     let role = mutant.role();
     let is_judged = |group: &case::Group, case: &case::Case| match mutant.kind {
         Kind::Hub(_) | Kind::Agent => group.role == role,
         Kind::Device(mutant) => mutant.kind.is_judged_by(group, case),
     };
-    let cases: Vec<Selected> =
-        case::all().filter(|(group, case)| is_judged(group, case) && names(case)).collect();
-    let outcomes =
-        run::run(&Arc::new(target), &cases, jobs(role), &Leftovers::default(), |_, _| {}).await;
-    let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant, outcome));
-    let killed_by: BTreeSet<&'static str> = killers.map(|((_, case), _)| case.id).collect();
-    let time_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let killed_by = killed_by.into_iter().collect();
-    Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, time_ms })
+    let cases = case::all().filter(|(group, case)| is_judged(group, case) && names(case));
+    let mut cases: Vec<Selected> = cases.collect();
+    if role == Role::Agent {
+        cases.sort_by_key(|(_, case)| case.requirements.len());
+    }
+    cases
 }
 
 /// The reference agent, with a defect or without.
@@ -181,7 +276,7 @@ fn jobs(role: Role) -> usize {
 ///
 /// # Errors
 /// When hub or agent cannot be started.
-pub async fn canary(mutants: &[Entry], twinspec: &Path) -> io::Result<Vec<&'static str>> {
+pub async fn canary(mutants: &[Entry], conditions: &Conditions) -> io::Result<Vec<String>> {
     let mut alarms = Vec::new();
     for role in [Role::Hub, Role::Agent] {
         let concerns = |case: &case::Case| {
@@ -198,25 +293,43 @@ pub async fn canary(mutants: &[Entry], twinspec: &Path) -> io::Result<Vec<&'stat
         }
         let mut target = match role {
             Role::Hub => Target::embedded(Profile::default()).await?,
-            Role::Agent | Role::Device => reference_agent(twinspec, None).await?,
+            Role::Agent | Role::Device => reference_agent(&conditions.twinspec, None).await?,
         };
-        target.patience = patience(role);
+        target.patience = patience(role) * conditions.patience;
         let leftovers = Leftovers::default();
         let outcomes = run::run(&Arc::new(target), &cases, jobs(role), &leftovers, |_, _| {}).await;
-        let finds = |outcome: &Outcome| outcome.verdict != Verdict::Pass;
-        let found = outcomes.into_iter().filter(|(_, outcome)| finds(outcome));
-        alarms.extend(found.map(|((_, case), _)| case.id));
+        let found = outcomes.into_iter().filter(|(_, outcome)| finds(outcome.verdict));
+        alarms.extend(found.map(|((_, case), _)| case.id.to_owned()));
     }
     let of_device = mutants.iter().filter_map(|mutant| match mutant.kind {
         Kind::Device(mutant) => Some(mutant),
         Kind::Hub(_) | Kind::Agent => None,
     });
-    alarms.extend(firmware::canary(&of_device.collect::<Vec<_>>()).await?);
+    let of_device = firmware::canary(&of_device.collect::<Vec<_>>()).await?;
+    alarms.extend(of_device.into_iter().map(str::to_owned));
     Ok(alarms)
 }
 
-/// Whether an outcome blames one of the mutant's requirements.
-fn sees(mutant: &Entry, outcome: &Outcome) -> bool {
-    let blames = |requirement: &String| mutant.requirements.contains(&requirement.as_str());
-    outcome.findings.iter().any(|finding| finding.requirement.as_ref().is_some_and(blames))
+/// Whether a verdict says that something is wrong. What the reference agent does not claim it
+/// cannot show, and what was merely noted binds nobody.
+fn finds(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Pass | Verdict::Note | Verdict::Unsupported => false,
+        Verdict::Warn
+        | Verdict::ExpectedFail
+        | Verdict::UnexpectedPass
+        | Verdict::Fail
+        | Verdict::Inconclusive
+        | Verdict::Error => true,
+    }
+}
+
+/// The requirements of the mutant that `case` names and found broken.
+fn blamed(mutant: &Entry, case: &case::Case, outcome: &Outcome) -> Vec<&'static str> {
+    let found = |id: &str| {
+        let mut findings = outcome.findings.iter();
+        findings.any(|finding| finding.requirement.as_deref() == Some(id))
+    };
+    let of_mutant = mutant.requirements.iter().copied();
+    of_mutant.filter(|id| case.requirements.contains(id) && found(id)).collect()
 }

@@ -10,6 +10,7 @@ mod information;
 mod link;
 mod overlay;
 mod process_tree;
+mod relay;
 mod roots;
 mod script;
 mod shell;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use twinspec_model::agent::{Component, Device, Generation, RestartKind};
 use twinspec_model::update::key::RootKeys;
 
-pub use overlay::{Effect, Faithful, Overlay};
+pub use overlay::{Effect, Faithful, Overlay, Tamper, Wire};
 pub use roots::read_root_keys;
 pub use shell::run;
 

@@ -21,6 +21,7 @@ use super::fetch::Fetcher;
 use super::handler::{Handlers, Stop};
 use super::link::{Link, Login, Wish};
 use super::overlay::{Effect, Overlay};
+use super::relay::relay;
 use super::store::{AGENT_LOG, Store};
 use super::upload::Uploader;
 use super::{AgentError, Config, Exit, HandlerSpec, Log, information};
@@ -45,10 +46,15 @@ pub async fn run(
     mut overlay: Box<dyn Overlay>,
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, AgentError> {
-    let store = Store::open(&config.work_dir)?;
+    overlay.config(&mut config);
+    if let Some(tamper) = overlay.tamper() {
+        let relay = relay(config.mqtt.clone(), config.trust.clone(), tamper).await;
+        config.mqtt = relay.map_err(|error| AgentError::new("cannot relay packets", error))?;
+    }
+    let store = Store::open(&config.work_dir).await?;
     config.log = store.keeping(config.log)?;
-    let persisted = store.load()?;
-    overlay.limits(&mut config.limits);
+    let mut persisted = store.load()?;
+    overlay.persisted(&mut persisted);
     let mut settings = settings(&config);
     overlay.settings(&mut settings);
     let login = login(&config, &settings, overlay.as_mut())?;
@@ -186,11 +192,18 @@ impl Shell {
         stop: impl Future<Output = ()>,
     ) -> Result<Exit, AgentError> {
         tokio::pin!(stop);
+        let mut heard = false;
         loop {
             let deadline = self.agent.next_deadline().map(instant);
             let due = deadline.unwrap_or_else(Instant::now);
             let input = tokio::select! {
-                () = &mut stop => return Ok(Exit::Stopped),
+                () = &mut stop, if !heard => {
+                    if self.overlay.obeys() {
+                        return Ok(Exit::Stopped);
+                    }
+                    heard = true;
+                    continue;
+                }
                 input = inputs.recv() => match input {
                     Some(input) => input,
                     None => return Ok(Exit::Stopped),

@@ -4,9 +4,11 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
+use tokio::time::{sleep, timeout};
 use twinspec_model::agent::Persisted;
 
 use super::{AgentError, Log};
@@ -14,6 +16,13 @@ use crate::trace::hex;
 
 /// The version of the state file that this program reads and writes.
 const FORMAT: u32 = 1;
+
+/// How long the work folder may still be in use: a killed agent's last child holds the lock until
+/// it has become the handler that it was made for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether it is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The longest workflow id that is written out as a folder name, in bytes.
 const FOLDER_BYTES_MAX: usize = 100;
@@ -46,7 +55,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Takes a work folder, made when it is missing.
-    pub(super) fn open(folder: &Path) -> Result<Self, AgentError> {
+    pub(super) async fn open(folder: &Path) -> Result<Self, AgentError> {
         // Handlers run elsewhere: relative names would mean something else there.
         let folder =
             std::path::absolute(folder).map_err(|error| failed("cannot find", folder, error))?;
@@ -54,14 +63,14 @@ impl Store {
         let path = folder.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(|error| failed("cannot open", &path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                let error = io::Error::other("another agent uses this work folder");
-                Err(failed("cannot lock", &path, error))
+        let locked = |error| failed("cannot lock", &path, error);
+        match timeout(LOCK_WAIT, locking(&lock)).await {
+            Ok(ended) => ended.map_err(locked)?,
+            Err(_) => {
+                return Err(locked(io::Error::other("another agent uses this work folder")));
             }
-            Err(TryLockError::Error(error)) => Err(failed("cannot lock", &path, error)),
         }
+        Ok(Self { folder, _lock: lock })
     }
 
     /// What an earlier run left; nothing at the first start.
@@ -140,6 +149,17 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns when the file is locked by this process.
+async fn locking(lock: &File) -> io::Result<()> {
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => sleep(LOOK_AGAIN).await,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
 

@@ -511,6 +511,13 @@ impl<'a> AgentBench<'a> {
         numbered.filter_map(|(index, seen)| Report::of(from + index, seen)).collect()
     }
 
+    /// A budget for what takes `time` by the protocol, so that a run with little patience cannot
+    /// cut it short.
+    #[must_use]
+    pub fn at_least(&self, time: Duration) -> Duration {
+        time.div_f64(self.bench.target.patience.clamp(0.001, 1.0))
+    }
+
     /// When a wait of `budget` ends.
     fn deadline(&self, budget: Duration) -> Instant {
         Instant::now() + self.bench.budget(budget)

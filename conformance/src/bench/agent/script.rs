@@ -333,7 +333,7 @@ mod tests {
             std::fs::read_to_string(&result).unwrap()
         };
         assert!(run(&["is-installed"]).contains("901"));
-        assert!(run(&["--action-install", "--work-folder", "apply"]).contains("811597825"));
+        assert!(run(&["--action-install", "--work-folder", "apply"]).contains("810549249"));
         assert!(run(&["--action", "apply", "--installed-criteria", "x"]).contains("700"));
         assert!(run(&["--action-is-installed"]).contains("900"));
         let phases: Vec<Phase> =

@@ -269,6 +269,13 @@ impl Scratch {
     }
 }
 
+impl Subject {
+    /// Removes the scratch files, where nobody drops the subject at the end of the process.
+    pub fn remove_scratch(&self) {
+        let _best_effort = std::fs::remove_dir_all(&self.scratch.0);
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed lies in the machine's own folder for such things.

@@ -37,7 +37,8 @@ impl AgentBench<'_> {
                 }
             }
             self.demand_no_flood()?;
-            if let Some(why) = self.gone() {
+            if self.gone().is_some() {
+                let why = self.last_words().await;
                 return Err(self.absent(requirement, allowed, why));
             }
             if Instant::now() >= deadline {
@@ -56,6 +57,14 @@ impl AgentBench<'_> {
             let soon = Instant::now() + LOOK * 5;
             let _either_way = timeout_at(deadline.min(soon), changed).await;
         }
+    }
+
+    /// How the process ended, when all it wrote was read.
+    async fn last_words(&mut self) -> String {
+        if let Some(process) = self.process.as_mut() {
+            process.drain(LOOK * 50).await;
+        }
+        self.gone().unwrap_or_default()
     }
 
     /// Whether the agent's process has ended.
@@ -363,10 +372,13 @@ impl AgentBench<'_> {
     ) -> Checked {
         let deadline = self.deadline(budget);
         while !holds(self) {
-            let gone = self.gone();
-            if gone.is_some() || Instant::now() >= deadline {
+            if self.gone().is_some() {
+                let why = self.last_words().await;
+                return Err(self.absent(requirement, allowed, why));
+            }
+            if Instant::now() >= deadline {
                 let late = format!("not within {:?}; ran: {}", self.budget(budget), self.told());
-                return Err(self.absent(requirement, allowed, gone.unwrap_or(late)));
+                return Err(self.absent(requirement, allowed, late));
             }
             sleep(LOOK).await;
         }

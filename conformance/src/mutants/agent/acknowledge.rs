@@ -1,9 +1,8 @@
 //! Defects of acknowledgements.
 
-use serde_json::{Value, json};
-
 use super::Defect;
 use super::rewrite::{Acknowledgements, Reports, remove, set};
+use serde_json::{Value, json};
 
 pub(super) const DEFECTS: &[Defect] = &[
     Defect {
@@ -65,4 +64,26 @@ pub(super) const DEFECTS: &[Defect] = &[
         requirements: &["ADU-AGENT-033"],
         overlay: || Box::new(Acknowledgements(|service| set(service, "ac", json!(200)))),
     },
+    defect!(
+        "agent-acknowledge-repeats-urls",
+        "Acknowledgements repeat file URLs.",
+        ["ADU-AGENT-032"],
+        Acknowledgements(|service| {
+            if let Some(value) = service.get_mut("value") {
+                set(value, "fileUrls", json!({ "f0": "http://127.0.0.1/f0" }));
+            }
+        })
+    ),
+    defect!(
+        "agent-acknowledge-unmarked",
+        "Acknowledgements do not mark the component.",
+        ["ADU-AGENT-035"],
+        Reports(|patch| {
+            if patch.pointer("/deviceUpdate/service").is_some()
+                && let Some(component) = patch.get_mut("deviceUpdate")
+            {
+                remove(component, "__t");
+            }
+        })
+    ),
 ];

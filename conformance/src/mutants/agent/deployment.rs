@@ -1,12 +1,17 @@
 //! Defects of carrying deployments out.
 
 use serde_json::{Value, json};
-use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Fetched, Input, Outcome, Output, Phase, Plan, Validation};
+use twinspec_harness::agent::{Config, Effect};
+use twinspec_model::agent::{FetchOrder, Fetched, Input, Outcome, Output, Phase, Plan, Validation};
+use twinspec_model::update::files::Algorithm;
 use twinspec_model::update::manifest::Manifest;
 
 use super::Defect;
-use super::rewrite::{AgentReports, Inputs, Outputs, has_state, remove, set};
+use super::lenient::Lenient;
+use super::rewrite::{
+    AgentReports, Inputs, Outputs, With, code_of, extra, has_state, remove, same_input, set,
+    state_of, state_report,
+};
 
 pub(super) const DEFECTS: &[Defect] = &[
     Defect {
@@ -102,6 +107,102 @@ pub(super) const DEFECTS: &[Defect] = &[
             }))
         },
     },
+    defect!(
+        "agent-deployment-never-begins",
+        "A valid deployment is acknowledged and never begun.",
+        ["ADU-AGENT-040"],
+        Outputs(|output| match output {
+            Output::Validate { .. } => Vec::new(),
+            output => vec![Effect::Do(output)],
+        })
+    ),
+    defect!(
+        "agent-deployment-success-too-early",
+        "Success is reported when the last phase of the payload begins.",
+        ["ADU-AGENT-042"],
+        Outputs(|output| succeeds_at(output, Phase::Apply))
+    ),
+    defect!(
+        "agent-deployment-install-not-awaited",
+        "The install phase of the payload is not waited for.",
+        ["ADU-AGENT-042"],
+        With {
+            state: (),
+            input: same_input,
+            output: |(), output| match &output {
+                Output::Run { call, .. } if call.phase == Phase::Apply => {
+                    succeeds_at(output, Phase::Apply)
+                }
+                _ => succeeds_at(output, Phase::Install),
+            },
+        }
+    ),
+    defect!(
+        "agent-deployment-runs-nothing",
+        "Install and apply of the payload are left out, and success is reported.",
+        ["ADU-AGENT-042"],
+        Outputs(|output| match output {
+            Output::Run { job, call } if matches!(call.phase, Phase::Install | Phase::Apply) => {
+                vec![Effect::Feed(Input::Ran { job, outcome: Outcome::of(700) })]
+            }
+            output => vec![Effect::Do(output)],
+        })
+    ),
+    defect!(
+        "agent-deployment-progress-too-late",
+        "State 6 is reported when the payload has been installed.",
+        ["ADU-AGENT-043"],
+        With { state: None, input: same_input, output: progress_too_late }
+    ),
+    defect!(
+        "agent-deployment-progress-afterwards",
+        "State 6 is reported once more after the end.",
+        ["ADU-AGENT-043"],
+        With {
+            state: 0,
+            input: same_input,
+            output: |count, mut output| {
+                let Some(agent) = state_report(&mut output) else {
+                    return vec![Effect::Do(output)];
+                };
+                let mut again = agent.clone();
+                if code_of(agent) != Some(700) {
+                    return vec![Effect::Do(output)];
+                }
+                set(&mut again, "state", json!(6));
+                *count += 1;
+                let patch = json!({ "deviceUpdate": { "__t": "c", "agent": again } });
+                vec![Effect::Do(output), extra(*count, patch)]
+            },
+        }
+    ),
+    defect!(
+        "agent-deployment-asks-unchecked-scripts",
+        "A script is asked whether it is installed before its hash was looked at.",
+        ["ADU-AGENT-044"],
+        FirstUnchecked::default()
+    ),
+    defect!(
+        "agent-deployment-fetches-first",
+        "Payloads are fetched before the signature is looked at.",
+        ["ADU-AGENT-047"],
+        Outputs(fetches_first)
+    ),
+    defect!(
+        "agent-deployment-refuses-4",
+        "Manifests of version 4 are refused.",
+        ["ADU-AGENT-068"],
+        Lenient::refuses(|attempt| {
+            let manifest = attempt.manifest_value().unwrap_or_default();
+            manifest.get("manifestVersion") == Some(&json!("4"))
+        })
+    ),
+    defect!(
+        "agent-deployment-minds-package-url",
+        "Generations before 3 refuse an object with rootKeyPackageUrl, as another product does.",
+        ["ADU-AGENT-105"],
+        MindsPackage::default()
+    ),
 ];
 
 fn without_signature(output: Output) -> Vec<Effect> {
@@ -172,5 +273,101 @@ impl twinspec_harness::agent::Overlay for NeverInstalled {
             self.0.insert(*job);
         }
         vec![Effect::Do(output)]
+    }
+}
+
+/// Runs the phase, and takes it for done at once.
+fn succeeds_at(output: Output, phase: Phase) -> Vec<Effect> {
+    let ran = match &output {
+        Output::Run { job, call } if call.phase == phase => {
+            Some(Input::Ran { job: *job, outcome: Outcome::of(700) })
+        }
+        _ => None,
+    };
+    std::iter::once(Effect::Do(output)).chain(ran.map(Effect::Feed)).collect()
+}
+
+/// Holds state 6 back until the apply phase begins.
+fn progress_too_late(held: &mut Option<Value>, mut output: Output) -> Vec<Effect> {
+    if let Some(agent) = state_report(&mut output)
+        && state_of(agent) == Some(6)
+        && let Output::Send { report, patch } = output
+    {
+        *held = Some(patch);
+        return vec![Effect::Feed(Input::Answered { report, status: 204 })];
+    }
+    let is_due = matches!(&output, Output::Run { call, .. } if call.phase == Phase::Apply);
+    let late = held.take_if(|_| is_due).map(|patch| extra(0, patch));
+    late.into_iter().chain([Effect::Do(output)]).collect()
+}
+
+/// Fetches all that an order names, for nobody.
+fn fetches_first(output: Output) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if let Output::Validate { order, .. } = &output {
+        for (number, url) in order.urls.values().enumerate() {
+            let order = FetchOrder {
+                workflow: order.workflow.id.clone(),
+                folder: "early".to_owned(),
+                name: number.to_string(),
+                url: url.clone(),
+                size: 1 << 20,
+                algorithm: Algorithm::Sha256,
+                hash: vec![0; 32],
+                wants_text: false,
+            };
+            effects.push(Effect::Do(Output::Fetch { job: u64::MAX, order }));
+        }
+    }
+    effects.push(Effect::Do(output));
+    effects
+}
+
+/// Believes the first download into each folder.
+#[derive(Default)]
+struct FirstUnchecked {
+    right: AnyFile,
+    seen: std::collections::BTreeSet<(String, String)>,
+}
+
+impl twinspec_harness::agent::Overlay for FirstUnchecked {
+    fn input(&mut self, input: Input) -> Vec<Input> {
+        match &input {
+            Input::Fetched { job, .. } if self.right.0.contains_key(job) => self.right.input(input),
+            _ => vec![input],
+        }
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Effect> {
+        let is_first = match &output {
+            Output::Fetch { order, .. } => {
+                self.seen.insert((order.workflow.clone(), order.folder.clone()))
+            }
+            _ => false,
+        };
+        if is_first { self.right.output(output) } else { vec![Effect::Do(output)] }
+    }
+}
+
+/// Before generation 3: takes a root key package for something it cannot read.
+#[derive(Default)]
+struct MindsPackage {
+    is_old: bool,
+}
+
+impl twinspec_harness::agent::Overlay for MindsPackage {
+    fn config(&mut self, config: &mut Config) {
+        self.is_old = !config.generation.has_root_key_package();
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Effect> {
+        match output {
+            Output::Validate { job, order, .. } if self.is_old && order.root_keys.is_some() => {
+                let refusal = Outcome::failure(0x8030_0009, "rootKeyPackageUrl is unknown");
+                let validation = Box::new(Validation::refused(refusal));
+                vec![Effect::Feed(Input::Validated { job, validation })]
+            }
+            output => vec![Effect::Do(output)],
+        }
     }
 }

@@ -3,15 +3,45 @@
 //! A defect changes one observable, from outside: it rewrites what the machine learns or what it
 //! wants. `twinspec agent --defect ID` shows it.
 
-mod acknowledge;
-mod deployment;
-mod order;
-mod outcome;
-mod rewrite;
-mod startup;
-mod work;
-
 use twinspec_harness::agent::Overlay;
+
+/// A defect as a line of a table.
+macro_rules! defect {
+    ($id:literal, $title:literal, [$($requirement:literal),+], $overlay:expr) => {
+        $crate::mutants::agent::Defect {
+            id: $id,
+            title: $title,
+            requirements: &[$($requirement),+],
+            overlay: || Box::new($overlay),
+        }
+    };
+}
+
+mod acknowledge;
+mod action;
+mod cancel;
+mod component;
+mod delivery;
+mod deployment;
+mod diagnostics;
+mod failure;
+mod lenient;
+mod manifest;
+mod network;
+mod order;
+mod orders;
+mod outcome;
+mod package;
+mod payload;
+mod report;
+mod restart;
+mod retry;
+mod rewrite;
+mod signature;
+mod stale;
+mod startup;
+mod wire;
+mod work;
 
 /// A named defect.
 #[derive(Clone, Copy)]
@@ -30,10 +60,25 @@ pub struct Defect {
 pub const DEFECTS: &[&[Defect]] = &[
     startup::DEFECTS,
     acknowledge::DEFECTS,
-    deployment::DEFECTS,
     outcome::DEFECTS,
+    report::DEFECTS,
     order::DEFECTS,
     work::DEFECTS,
+    deployment::DEFECTS,
+    payload::DEFECTS,
+    component::DEFECTS,
+    failure::DEFECTS,
+    stale::DEFECTS,
+    retry::DEFECTS,
+    cancel::DEFECTS,
+    restart::DEFECTS,
+    action::DEFECTS,
+    delivery::DEFECTS,
+    manifest::DEFECTS,
+    signature::DEFECTS,
+    package::DEFECTS,
+    network::DEFECTS,
+    diagnostics::DEFECTS,
 ];
 
 /// All defects in a fixed order.

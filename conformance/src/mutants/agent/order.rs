@@ -78,7 +78,7 @@ pub(super) const DEFECTS: &[Defect] = &[
     Defect {
         id: "agent-order-no-retry",
         title: "A new time stamp is passed over.",
-        requirements: &["ADU-AGENT-083", "ADU-AGENT-086"],
+        requirements: &["ADU-AGENT-083"],
         overlay: || workflows(|workflow| remove(workflow, "retryTimestamp")),
     },
     Defect {

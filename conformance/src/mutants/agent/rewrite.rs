@@ -1,9 +1,76 @@
 //! The ways in which defects are laid over the agent.
 
 use serde_json::Value;
-use twinspec_harness::agent::{Effect, Overlay};
+use twinspec_harness::agent::{Config, Effect, Overlay};
 use twinspec_model::agent::{Input, Output};
 use twinspec_model::wire::username::UserName;
+
+/// Reports from this number on are the overlay's own: the machine never hears of their answers.
+const EXTRA: u64 = 1 << 60;
+
+/// Rewrites what the machine learns and what it wants, and remembers something.
+pub(super) struct With<S> {
+    pub(super) state: S,
+    pub(super) input: fn(&mut S, Input) -> Vec<Input>,
+    pub(super) output: fn(&mut S, Output) -> Vec<Effect>,
+}
+
+impl<S: Send> Overlay for With<S> {
+    fn input(&mut self, input: Input) -> Vec<Input> {
+        match input {
+            Input::Answered { report, .. } if report >= EXTRA => Vec::new(),
+            input => (self.input)(&mut self.state, input),
+        }
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Effect> {
+        (self.output)(&mut self.state, output)
+    }
+}
+
+/// The machine learns what happened.
+pub(super) fn same_input<S>(_: &mut S, input: Input) -> Vec<Input> {
+    vec![input]
+}
+
+/// What the machine wants is done.
+pub(super) fn same_output<S>(_: &mut S, output: Output) -> Vec<Effect> {
+    vec![Effect::Do(output)]
+}
+
+/// A report of the overlay's own.
+pub(super) fn extra(number: u64, patch: Value) -> Effect {
+    Effect::Do(Output::Send { report: EXTRA + number, patch })
+}
+
+/// `deviceUpdate.agent` of a report that tells a state.
+pub(super) fn state_report(output: &mut Output) -> Option<&mut Value> {
+    match output {
+        Output::Send { patch, .. } => {
+            patch.pointer_mut("/deviceUpdate/agent").filter(|agent| has_state(agent))
+        }
+        _ => None,
+    }
+}
+
+/// The state that a report tells.
+pub(super) fn state_of(agent: &Value) -> Option<i64> {
+    agent.get("state").and_then(Value::as_i64)
+}
+
+/// The result code that a report tells.
+pub(super) fn code_of(agent: &Value) -> Option<i64> {
+    agent.pointer("/lastInstallResult/resultCode").and_then(Value::as_i64)
+}
+
+/// Rewrites what the agent is told at its start.
+pub(super) struct Told(pub(super) fn(&mut Config));
+
+impl Overlay for Told {
+    fn config(&mut self, config: &mut Config) {
+        (self.0)(config);
+    }
+}
 
 /// Rewrites every reported patch; an answer of null drops it, as if the hub had taken it.
 pub(super) struct Reports(pub(super) fn(&mut Value));

@@ -1,9 +1,11 @@
 //! Defects of what an agent says when it connects.
 
 use serde_json::{Value, json};
+use twinspec_model::agent::Input;
 
 use super::Defect;
-use super::rewrite::{AgentReports, Login, Properties, Reports, remove, set};
+use super::orders::Orders;
+use super::rewrite::{AgentReports, Inputs, Login, Properties, Reports, remove, set};
 
 pub(super) const DEFECTS: &[Defect] = &[
     Defect {
@@ -99,4 +101,77 @@ pub(super) const DEFECTS: &[Defect] = &[
             }))
         },
     },
+    defect!(
+        "agent-startup-no-names",
+        "The startup message has no compatPropertyNames.",
+        ["ADU-AGENT-003"],
+        AgentReports(|agent| remove(agent, "compatPropertyNames"))
+    ),
+    defect!(
+        "agent-startup-no-manufacturer",
+        "deviceProperties has no manufacturer.",
+        ["ADU-AGENT-004"],
+        Properties(|properties| remove(properties, "manufacturer"))
+    ),
+    defect!(
+        "agent-startup-six-names",
+        "compatPropertyNames lists six names.",
+        ["ADU-AGENT-007"],
+        AgentReports(|agent| {
+            if let Some(names) = agent.get_mut("compatPropertyNames") {
+                *names = json!("manufacturer,model,aduVer,manufacturer,model,aduVer");
+            }
+        })
+    ),
+    defect!(
+        "agent-startup-long-name",
+        "A compatibility property has a name of 32 characters.",
+        ["ADU-AGENT-008"],
+        AgentReports(|agent| {
+            let name = "n".repeat(32);
+            if let Some(properties) = agent.get_mut("deviceProperties") {
+                set(properties, &name, json!("1"));
+                set(agent, "compatPropertyNames", json!(format!("manufacturer,{name}")));
+            }
+        })
+    ),
+    defect!(
+        "agent-startup-information-in-part",
+        "deviceInformation has no totalMemory.",
+        ["ADU-AGENT-010"],
+        Reports(|patch| {
+            if let Some(information) = patch.get_mut("deviceInformation") {
+                remove(information, "totalMemory");
+            }
+        })
+    ),
+    defect!(
+        "agent-startup-unknown-as-deployment",
+        "Unknown properties are taken as deployments, and refused.",
+        ["ADU-AGENT-013"],
+        Inputs(|input| match input {
+            Input::Patch(mut patch) if patch.pointer("/deviceUpdate/service").is_none() => {
+                let workflow = json!({ "action": 3, "id": "unknown" });
+                let component = json!({ "__t": "c", "service": { "workflow": workflow } });
+                set(&mut patch, "deviceUpdate", component);
+                vec![Input::Patch(patch)]
+            }
+            input => vec![input],
+        })
+    ),
+    defect!(
+        "agent-startup-no-deployment-fails",
+        "The object that says that there is no deployment is reported as a failure at a first start.",
+        ["ADU-AGENT-095"],
+        Orders::new(|service, moment| {
+            if moment.from_twin
+                && moment.held.is_none()
+                && moment.action == Some(255)
+                && let Some(workflow) = service.get_mut("workflow")
+            {
+                set(workflow, "action", json!(3));
+            }
+            true
+        })
+    ),
 ];

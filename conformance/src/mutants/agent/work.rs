@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use twinspec_harness::agent::{Effect, Limits, Overlay};
+use twinspec_harness::agent::{Config, Effect, Limits, Overlay};
 use twinspec_model::agent::{Fetched, Input, Outcome, Output, RestartKind, Settings};
 
 use super::Defect;
@@ -169,8 +169,8 @@ impl Overlay for Changed {
 struct Hurried(fn(&mut Limits));
 
 impl Overlay for Hurried {
-    fn limits(&mut self, limits: &mut Limits) {
-        (self.0)(limits);
+    fn config(&mut self, config: &mut Config) {
+        (self.0)(&mut config.limits);
     }
 }
 

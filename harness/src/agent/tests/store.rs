@@ -8,32 +8,32 @@ fn running() -> Persisted {
     Persisted { held, acknowledged: Some(7), ..Persisted::default() }
 }
 
-#[test]
-fn what_was_saved_is_loaded_by_the_next_agent() {
+#[tokio::test]
+async fn what_was_saved_is_loaded_by_the_next_agent() {
     let folder = Folder::new();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     assert_eq!(store.load().unwrap(), Persisted::default());
     store.save(&running()).unwrap();
     drop(store);
-    assert_eq!(Store::open(folder.path()).unwrap().load().unwrap(), running());
+    assert_eq!(Store::open(folder.path()).await.unwrap().load().unwrap(), running());
 }
 
-#[test]
-fn a_second_agent_is_kept_out() {
+#[tokio::test]
+async fn a_second_agent_is_kept_out() {
     let folder = Folder::new();
-    let first = Store::open(folder.path()).unwrap();
-    let Err(error) = Store::open(folder.path()) else {
+    let first = Store::open(folder.path()).await.unwrap();
+    let Err(error) = Store::open(folder.path()).await else {
         panic!("two agents share a folder");
     };
     assert!(error.to_string().contains("another agent uses this work folder"), "{error}");
     drop(first);
-    Store::open(folder.path()).unwrap();
+    Store::open(folder.path()).await.unwrap();
 }
 
-#[test]
-fn a_state_that_cannot_be_read_is_no_fresh_start() {
+#[tokio::test]
+async fn a_state_that_cannot_be_read_is_no_fresh_start() {
     let folder = Folder::new();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     for (text, why) in [
         ("{", "state.json"),
         (r#"{"format":9,"state":{}}"#, "missing field"),
@@ -45,10 +45,10 @@ fn a_state_that_cannot_be_read_is_no_fresh_start() {
     }
 }
 
-#[test]
-fn old_downloads_go_and_the_new_ones_stay() {
+#[tokio::test]
+async fn old_downloads_go_and_the_new_ones_stay() {
     let folder = Folder::new();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     store.tidy("none yet").unwrap();
     for workflow in ["a", "b"] {
         std::fs::create_dir_all(store.workflow(workflow).join("0")).unwrap();

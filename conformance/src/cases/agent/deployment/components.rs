@@ -42,6 +42,13 @@ pub(super) const CASES: &[Case] = &[
         run: agent_body!(changed),
     },
     Case {
+        id: "deployment-child-exchanged",
+        title: "A child manifest in the place of the one that was signed fails the deployment",
+        requirements: &["ADU-AGENT-113"],
+        needs: COMPONENTS,
+        run: agent_body!(exchanged),
+    },
+    Case {
         id: "deployment-child-signature-junk",
         title: "The child's own signature is not checked",
         requirements: &["ADU-AGENT-114"],
@@ -167,6 +174,22 @@ async fn changed(agent: &mut AgentBench<'_>) -> Checked {
     let report = agent.end_within("ADU-AGENT-113", BACK, &deployed).await?;
     agent.demand_failure("ADU-AGENT-113", &deployed, &report);
     agent.demand_untouched("ADU-AGENT-113", &script);
+    agent.still_works("ADU-AGENT-104").await
+}
+
+async fn exchanged(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    let (script, other) = (Script::good("motor"), Script::good("other"));
+    let mut plan = agent.plan(&[])?;
+    let right = child(agent, &mut plan, &script, motors())?;
+    let wrong = child(agent, &mut plan, &other, motors())?;
+    let path = refer(agent, &mut plan, &right)?;
+    agent.content().put(&path, wrong.to_string(), Manner::Whole);
+    let deployed = agent.deploy(&plan).await?;
+    let report = agent.end_within("ADU-AGENT-113", BACK, &deployed).await?;
+    agent.demand_failure("ADU-AGENT-113", &deployed, &report);
+    agent.demand_untouched("ADU-AGENT-113", &script);
+    agent.demand_untouched("ADU-AGENT-113", &other);
     agent.still_works("ADU-AGENT-104").await
 }
 

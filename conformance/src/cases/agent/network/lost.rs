@@ -184,7 +184,7 @@ async fn half_open(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
     let keep_alive = keep_alive(agent)?;
     agent.mute(true);
-    let budget = keep_alive * 2 + BACK;
+    let budget = agent.at_least(keep_alive * 2) + BACK;
     let connects = |seen: &Seen| matches!(seen.what, What::Connect(_)).then_some(seen.at);
     let began = tokio::time::Instant::now();
     let at = agent.see("DEV-NET-008", "another CONNECT", budget, connects).await?;
@@ -199,7 +199,8 @@ async fn pings(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
     let keep_alive = keep_alive(agent)?;
     let pings = |seen: &Seen| matches!(seen.what, What::Packet(Packet::PingReq)).then_some(());
-    agent.see("DEV-NET-009", "PINGREQ", keep_alive * 2, pings).await?;
+    let budget = agent.at_least(keep_alive * 2);
+    agent.see("DEV-NET-009", "PINGREQ", budget, pings).await?;
     agent.demand("DEV-NET-009", true, "PINGREQ", "");
     agent.still_works("DEV-NET-009").await
 }

@@ -18,6 +18,13 @@ pub(super) const CASES: &[Case] = &[
         run: agent_body!(duplicate_after_success),
     },
     Case {
+        id: "retry-duplicate-while-running",
+        title: "The same object delivered again while it runs is carried out once",
+        requirements: &["ADU-AGENT-080"],
+        needs: SCRIPTED,
+        run: agent_body!(duplicate_while_running),
+    },
+    Case {
         id: "retry-duplicate-state",
         title: "The same object delivered again after success leaves the twin at state 0",
         requirements: &["ADU-AGENT-081"],
@@ -111,6 +118,25 @@ async fn deliver_again(agent: &mut AgentBench<'_>, plan: &Plan) -> Checked<Deplo
 async fn duplicate_after_success(agent: &mut AgentBench<'_>) -> Checked {
     let (plan, script, _) = succeeded(agent).await?;
     deliver_again(agent, &plan).await?;
+    // Time to begin, before the next deployment takes its place.
+    agent.quiet().await;
+    agent.still_works("ADU-AGENT-104").await?;
+    let runs = (agent.times(&script, Phase::Install), agent.times(&script, Phase::Apply));
+    agent.equal("ADU-AGENT-080", "runs of install and apply", (1, 1), runs);
+    Ok(())
+}
+
+async fn duplicate_while_running(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    let script = Script::good("slow").forgetful().gated(Phase::Install);
+    let plan = agent.plan(&[&script])?;
+    let deployed = agent.deploy(&plan).await?;
+    agent.begins("ADU-AGENT-040", &script, Phase::Install).await?;
+    deliver_again(agent, &plan).await?;
+    agent.quiet().await;
+    agent.open_gate(&script, Phase::Install)?;
+    let report = agent.end("ADU-AGENT-080", &deployed).await?;
+    agent.demand_success("ADU-AGENT-080", &deployed, &report);
     agent.still_works("ADU-AGENT-104").await?;
     let runs = (agent.times(&script, Phase::Install), agent.times(&script, Phase::Apply));
     agent.equal("ADU-AGENT-080", "runs of install and apply", (1, 1), runs);
@@ -161,6 +187,8 @@ async fn restart_after_success(agent: &mut AgentBench<'_>) -> Checked {
     let (_, script, _) = succeeded(agent).await?;
     agent.kill().await;
     agent.start().await?;
+    // A good deployment at once would replace what must not run, and hide it.
+    agent.quiet().await;
     agent.still_works("ADU-AGENT-104").await?;
     let runs = (agent.times(&script, Phase::Install), agent.times(&script, Phase::Apply));
     agent.equal("ADU-AGENT-082", "runs of install and apply", (1, 1), runs);
@@ -207,6 +235,8 @@ async fn twice(agent: &mut AgentBench<'_>) -> Checked {
 async fn duplicate_after_failure(agent: &mut AgentBench<'_>) -> Checked {
     let (plan, script) = failed(agent).await?;
     deliver_again(agent, &plan).await?;
+    // A good deployment at once would replace what must not run, and hide it.
+    agent.quiet().await;
     agent.still_works("ADU-AGENT-104").await?;
     let runs = agent.times(&script, Phase::Install);
     agent.equal("ADU-AGENT-084", "runs of install", 1, runs);

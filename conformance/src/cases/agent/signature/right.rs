@@ -1,6 +1,6 @@
 //! Signatures that hold, in every form they may have.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use twinspec_harness::signing::Base64;
 
 use super::super::SCRIPTED;
@@ -159,10 +159,7 @@ async fn over_text(agent: &mut AgentBench<'_>, text: Text) -> Checked {
     let signature = agent.authority()?.sign(&manifest).map_err(harness)?;
     accepted(agent, "ADU-SIG-009", (&plan, &script), (&manifest, &signature)).await?;
     if !matches!(text, Text::Letters) {
-        let state = agent.reports(0).last().and_then(|report| report.agent().get("state").cloned());
-        let is_there = state.is_some_and(|state: Value| state.is_number());
-        let holds = is_there || agent.has_run(&script, crate::bench::agent::Phase::Apply);
-        agent.demand("ADU-MANIFEST-010", holds, "the payload runs", "it does not");
+        agent.demand_ran("ADU-MANIFEST-010", &[&script]);
     }
     Ok(())
 }

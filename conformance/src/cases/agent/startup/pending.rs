@@ -86,6 +86,8 @@ async fn idle_is_silent(agent: &mut AgentBench<'_>) -> Checked {
 async fn no_deployment(agent: &mut AgentBench<'_>) -> Checked {
     agent.cancel(NO_DEPLOYMENT).await?;
     agent.start().await?;
+    // What it makes of the object may be said after the startup message.
+    agent.quiet().await;
     let until = agent.seen_count();
     agent.still_works("ADU-AGENT-095").await?;
     let reports = agent.reports(0);

@@ -3,6 +3,10 @@
 //! It is not ours to copy, so it is read from the folder that `TWINSPEC_GENUINE_DIR` names. Without
 //! it every test here is reported as ignored, with the reason.
 
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod agent;
+
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,13 +26,15 @@ const FOLDER: &str = "TWINSPEC_GENUINE_DIR";
 type Test = fn(&Material) -> Result<(), Failed>;
 
 fn main() -> ExitCode {
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 8] = [
         ("a_genuine_manifest_verifies_under_the_production_root_key", genuine_manifest),
         ("a_genuine_manifest_is_parsed", genuine_content),
         ("an_edited_manifest_is_refused_for_its_hash", edited_manifest),
         ("a_genuine_root_key_package_verifies", genuine_package),
         ("a_genuine_root_key_package_holds_the_production_keys", genuine_keys),
         ("one_changed_byte_anywhere_is_refused", changed_bytes),
+        ("the_agent_refuses_what_was_edited", agent::refuses_with_package),
+        ("an_agent_without_root_key_packages_refuses_it_too", agent::refuses_without_package),
     ];
     let trials = tests.map(|(name, test)| {
         Trial::ignorable_test(name, move || match env::var_os(FOLDER) {

@@ -1,0 +1,132 @@
+//! Defects of steps, child updates and components.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use twinspec_harness::agent::Effect;
+use twinspec_model::agent::{FetchOrder, Fetched, Input, Outcome, Output, Phase};
+
+use super::Defect;
+use super::payload::{note_orders, with_plan};
+use super::rewrite::{AgentReports, Inputs, With, set, state_of, state_report};
+
+pub(super) const DEFECTS: &[Defect] = &[
+    defect!(
+        "agent-component-goes-on",
+        "After a step that failed the others run all the same.",
+        ["ADU-AGENT-111"],
+        With { state: GoesOn::default(), input: goes_on, output: tells_failure }
+    ),
+    defect!(
+        "agent-component-nine-steps",
+        "Steps beyond the ninth are left out.",
+        ["ADU-AGENT-110"],
+        Inputs(|input| with_plan(input, |plan| plan.steps.truncate(9)))
+    ),
+    defect!(
+        "agent-component-child-unchecked",
+        "The hash of a child manifest is not checked.",
+        ["ADU-AGENT-113"],
+        With {
+            state: BTreeMap::new(),
+            input: |orders: &mut BTreeMap<u64, FetchOrder>, mut input| {
+                if let Input::Fetched { job, outcome: Fetched::Complete { size, hash, .. } } =
+                    &mut input
+                    && let Some(order) = orders.remove(job).filter(|order| order.wants_text)
+                {
+                    (*size, *hash) = (order.size, order.hash);
+                }
+                vec![input]
+            },
+            output: note_orders,
+        }
+    ),
+    defect!(
+        "agent-component-needs-one",
+        "A child update without a matching component fails.",
+        ["ADU-AGENT-116"],
+        AgentReports(|agent| {
+            let code = agent.pointer("/lastInstallResult/stepResults/step_0/resultCode");
+            if code == Some(&json!(604)) {
+                set(agent, "state", json!(255));
+            }
+        })
+    ),
+    defect!(
+        "agent-component-nested-is-fine",
+        "A reference step inside a child is passed over, and success is reported.",
+        ["ADU-AGENT-117"],
+        With {
+            state: Value::Null,
+            input: |update, input| {
+                with_plan(input, |plan| *update = json!(plan.update.to_string()))
+            },
+            output: |update, mut output| {
+                if let Some(agent) = state_report(&mut output)
+                    && let codes = agent.pointer("/lastInstallResult/extendedResultCodes")
+                    && codes.and_then(Value::as_str).is_some_and(|codes| codes.starts_with("3040"))
+                {
+                    set(agent, "state", json!(0));
+                    set(agent, "installedUpdateId", update.clone());
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
+        "agent-component-last-map",
+        "Components are selected by the last compatibility map of a child.",
+        ["ADU-MANIFEST-014"],
+        Inputs(|mut input| {
+            if let Input::Fetched { outcome: Fetched::Complete { text: Some(text), .. }, .. } =
+                &mut input
+                && let Some(turned) = with_maps_turned(text)
+            {
+                *text = turned;
+            }
+            vec![input]
+        })
+    ),
+];
+
+/// What failed although the machine was told otherwise.
+#[derive(Default)]
+pub(super) struct GoesOn {
+    phases: BTreeMap<u64, Phase>,
+    failure: Option<Outcome>,
+}
+
+fn goes_on(state: &mut GoesOn, mut input: Input) -> Vec<Input> {
+    if let Input::Ran { job, outcome } = &mut input
+        && let Some(phase @ (Phase::Install | Phase::Apply)) = state.phases.remove(job)
+        && outcome.code == 0
+    {
+        let done = if phase == Phase::Install { 603 } else { 700 };
+        state.failure = Some(std::mem::replace(outcome, Outcome::of(done)));
+    }
+    vec![input]
+}
+
+fn tells_failure(state: &mut GoesOn, mut output: Output) -> Vec<Effect> {
+    if let Output::Run { job, call } = &output {
+        state.phases.insert(*job, call.phase);
+    }
+    if let Some(agent) = state_report(&mut output)
+        && state_of(agent) == Some(0)
+        && state.failure.take().is_some()
+    {
+        set(agent, "state", json!(255));
+        super::rewrite::remove(agent, "installedUpdateId");
+    }
+    vec![Effect::Do(output)]
+}
+
+/// The detached manifest with its compatibility maps in the other order.
+fn with_maps_turned(text: &str) -> Option<String> {
+    let mut detached: Value = serde_json::from_str(text).ok()?;
+    let mut manifest: Value =
+        serde_json::from_str(detached.get("updateManifest")?.as_str()?).ok()?;
+    manifest.get_mut("compatibility")?.as_array_mut()?.reverse();
+    set(&mut detached, "updateManifest", json!(manifest.to_string()));
+    Some(detached.to_string())
+}

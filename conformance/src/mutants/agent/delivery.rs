@@ -1,0 +1,59 @@
+//! Defects of the delivery of reports (device-update-agent.md § 9).
+
+use twinspec_harness::agent::Effect;
+use twinspec_model::agent::{Input, Output};
+
+use super::Defect;
+use super::rewrite::With;
+
+pub(super) const DEFECTS: &[Defect] = &[
+    defect!(
+        "agent-delivery-cut-gives-up",
+        "A report whose connection broke is given up.",
+        ["ADU-AGENT-122"],
+        With {
+            state: None,
+            input: |sent: &mut Option<u64>, input| match input {
+                Input::Answered { report, .. } if *sent == Some(report) => {
+                    *sent = None;
+                    vec![input]
+                }
+                Input::Disconnected => {
+                    let answered =
+                        sent.take().map(|report| Input::Answered { report, status: 204 });
+                    answered.into_iter().chain([Input::Disconnected]).collect()
+                }
+                input => vec![input],
+            },
+            output: |sent, output| {
+                if let Output::Send { report, .. } = &output {
+                    *sent = Some(*report);
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
+        "agent-delivery-floods",
+        "Every report of a state is sent twenty times more.",
+        ["DEV-NET-020"],
+        With {
+            state: 0,
+            input: super::rewrite::same_input,
+            output: |count, output| {
+                let Output::Send { patch, .. } = &output else {
+                    return vec![Effect::Do(output)];
+                };
+                let is_state = patch.pointer("/deviceUpdate/agent/state").is_some();
+                let copies = if is_state { 20 } else { 0 };
+                let mut effects = Vec::new();
+                for _ in 0..copies {
+                    *count += 1;
+                    effects.push(super::rewrite::extra(*count, patch.clone()));
+                }
+                effects.push(Effect::Do(output));
+                effects
+            },
+        }
+    ),
+];
