@@ -152,7 +152,9 @@ impl Target {
             listen.mqtts = Some(meet.mqtts.parse().map_err(problem)?);
         }
         let claims = profile.profile();
-        let config = HubConfig::new("localhost", seed());
+        let mut config = HubConfig::new("localhost", seed());
+        // An agent that waits for ever is to show it: nobody ends the wait for it.
+        config.limits.connect_wait = Duration::from_secs(3600);
         let laid = (stage.overlay(), as_faithful as MakeOverlay);
         let target = Self::embedded_on(laid, config, claims, listen).await?;
         let subject = Subject::new(profile, stage, inner).await?;

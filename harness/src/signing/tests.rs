@@ -193,3 +193,18 @@ fn one_changed_bit_anywhere_in_a_package_is_refused() {
         assert!(judged.is_err(), "{place}");
     }
 }
+
+#[test]
+fn the_block_of_a_signature_ends_in_its_hash_unless_data_follow() {
+    let key = &authority().signing;
+    let hash = digest(&SHA256, b"message");
+    let block = |scheme| {
+        let signature = key.sign(scheme, b"message").unwrap();
+        block(&key.modulus(), &[1, 0, 1], &signature).unwrap()
+    };
+    assert!(block(Scheme::Rs256).ends_with(hash.as_ref()));
+    let loose = block(Scheme::TrailingData);
+    assert!(loose.windows(32).any(|window| window == hash.as_ref()));
+    assert!(!loose.ends_with(hash.as_ref()));
+    assert_eq!(super::block(&[], &[1, 0, 1], &[1]), None);
+}

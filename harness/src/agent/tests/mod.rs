@@ -2,6 +2,7 @@
 
 mod fetch;
 mod handler;
+mod relay;
 mod store;
 
 use std::path::{Path, PathBuf};

@@ -218,5 +218,16 @@ async fn deployment_meanwhile(agent: &mut AgentBench<'_>) -> Checked {
     ask(agent, "collect-1", &url).await?;
     let is_asked = |agent: &AgentBench<'_>| uploads(agent) > 0;
     agent.until("ADU-AGENT-127", "an upload begins", BACK, is_asked).await?;
-    agent.succeed("ADU-AGENT-129", &[&Script::good("a")]).await.map(drop)
+    let plan = agent.plan(&[&Script::good("a")])?;
+    let deployed = agent.deploy(&plan).await?;
+    let report = agent.end_within("ADU-AGENT-129", BACK, &deployed).await?;
+    agent.demand_success("ADU-AGENT-129", &deployed, &report);
+    // An upload that was given up meanwhile is no excuse: the deployment was taken up before.
+    let reports = agent.reports(deployed.from);
+    let first = reports.iter().find(|report| report.is_state() || !result(report).is_null());
+    let waited = first.filter(|report| !report.is_state());
+    let seen = waited.map_or_else(String::new, |report| report.patch.to_string());
+    let allowed = "a report about the deployment before the upload has ended";
+    agent.demand("ADU-AGENT-129", waited.is_none(), allowed, seen);
+    Ok(())
 }
