@@ -413,7 +413,9 @@ fn check_texts(start: &Start) -> Result<(), String> {
             return Err(format!("there is no placeholder {{{word}}}, allowed are {{{allowed}}}"));
         }
     }
-    match start.files.iter().find(|file| !file.path.starts_with("{work_dir}/")) {
+    let leaves =
+        |path: &str| !path.starts_with("{work_dir}/") || path.split('/').any(|level| level == "..");
+    match start.files.iter().find(|file| leaves(&file.path)) {
         Some(file) => Err(format!("file {} does not lie in {{work_dir}}", file.path)),
         None => Ok(()),
     }

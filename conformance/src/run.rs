@@ -256,7 +256,8 @@ fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -
         Ended::Whole(mut findings, checked) => {
             let unchecked = case.requirements.iter().filter(|id| !checked.contains(**id));
             let unchecked: Vec<&str> = unchecked.copied().collect();
-            if !unchecked.is_empty() {
+            // A finding may well be why the rest was not looked at.
+            if findings.is_empty() && !unchecked.is_empty() {
                 let seen = format!("the case ended without checking {}", unchecked.join(", "));
                 findings.push(Finding::trouble("the suite is at fault", seen, at));
             }

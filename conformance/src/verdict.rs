@@ -92,6 +92,17 @@ pub struct Finding {
     pub at: usize,
 }
 
+/// Findings of one requirement that a case keeps: more of the same say nothing new.
+const ALIKE_MAX: usize = 10;
+
+/// Adds `finding` unless there are many of its requirement already.
+pub(crate) fn keep(findings: &mut Vec<Finding>, finding: Finding) {
+    let alike = findings.iter().filter(|known| known.requirement == finding.requirement);
+    if alike.count() < ALIKE_MAX {
+        findings.push(finding);
+    }
+}
+
 impl Finding {
     /// The requirement `id` was broken.
     #[must_use]

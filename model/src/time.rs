@@ -32,11 +32,20 @@ impl Time {
         Self(u64::try_from(ticks).unwrap_or(u64::MAX))
     }
 
-    /// Parses ISO 8601 in UTC with 0 to 9 fractional digits; `None` for anything else.
+    /// Parses ISO 8601 in UTC with 0 to 9 fractional digits; `None` for anything else, and for times
+    /// before 1970.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         let nanos = u128::try_from(parsed.unix_timestamp_nanos()).ok()?;
+        u64::try_from(nanos / 100).ok().map(Self)
+    }
+
+    /// Like [`Self::parse`] with 1970 for times before it, such as [`NEVER`].
+    #[must_use]
+    pub fn parse_or_epoch(text: &str) -> Option<Self> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let nanos = u128::try_from(parsed.unix_timestamp_nanos()).unwrap_or(0);
         u64::try_from(nanos / 100).ok().map(Self)
     }
 

@@ -15,6 +15,19 @@ use crate::verdict::{Checked, Stop};
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
 const JOB_END: Duration = Duration::from_secs(60);
 
+/// Every state of a job (JOB-031).
+const STATUSES: [&str; 9] = [
+    "queued",
+    "enqueued",
+    "pending",
+    "scheduled",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "unknown",
+];
+
 /// States of a job that nothing leads out of (jobs.md § 6.1).
 const TERMINAL: [&str; 3] = ["completed", "failed", "cancelled"];
 
@@ -151,7 +164,9 @@ impl Bench {
         let mut readings = Vec::new();
         loop {
             let job = self.read_job(id).await?;
-            let is_over = shows(&job) || Instant::now() >= deadline;
+            // A word that no job has will not change into one that is waited for.
+            let is_known = STATUSES.contains(&status(&job));
+            let is_over = shows(&job) || !is_known || Instant::now() >= deadline;
             readings.push(job);
             if is_over {
                 return Ok(JobHistory { readings });

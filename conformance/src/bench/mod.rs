@@ -39,7 +39,7 @@ pub use words::words;
 use crate::ambiguity;
 use crate::pace::Courtesy;
 use crate::target::{Target, in_an_hour};
-use crate::verdict::{Checked, Finding, Stop};
+use crate::verdict::{Checked, Finding, Stop, keep};
 
 /// How long an answer may take.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -283,7 +283,8 @@ impl Bench {
         self.checked.insert(requirement);
         if !holds {
             let at = self.recorder.len();
-            self.findings.push(Finding::broken(requirement, allowed.into(), seen.into(), at));
+            let finding = Finding::broken(requirement, allowed.into(), seen.into(), at);
+            keep(&mut self.findings, finding);
         }
         holds
     }

@@ -51,7 +51,7 @@ pub(super) struct Options {
     /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
     /// by default
     #[arg(long, value_name = "N")]
-    running_jobs: Option<usize>,
+    running_jobs: Option<std::num::NonZeroUsize>,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -167,7 +167,7 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     let throttles = Throttled::all(&options.throttle);
     let mut config =
         HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
-    config.limits.running_jobs_max = options.running_jobs;
+    config.limits.running_jobs_max = options.running_jobs.map(std::num::NonZeroUsize::get);
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));

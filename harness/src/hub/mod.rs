@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,9 @@ const REGISTRAR: &str = "registryReadWrite";
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// What a reference hub listens on; port 0 picks a free one.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +121,7 @@ impl ReferenceHub {
             let named = |error: io::Error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             };
-            let listener = TcpListener::bind(address).await.map_err(named)?;
+            let listener = listen_at(address).map_err(named)?;
             let bound = listener.local_addr()?;
             let authority = tls.then(|| Arc::clone(&authority));
             tasks.spawn(accept(listener, service, authority, Arc::clone(&shared)));
@@ -217,6 +220,14 @@ impl ReferenceHub {
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
     }
+}
+
+/// Listens with room for a thousand clients that come at the same moment.
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(

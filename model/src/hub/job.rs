@@ -347,7 +347,8 @@ struct Filter {
 impl Filter {
     fn read(parameters: &Parameters) -> Result<Self, Refusal> {
         let statuses: Vec<&str> = JobStatus::ALL.iter().map(|status| status.name()).collect();
-        let statuses = [statuses.as_slice(), &["unknown", "enqueued", "pending"]].concat();
+        let statuses =
+            [statuses.as_slice(), &["unknown", "enqueued", "pending", "canceled"]].concat();
         Ok(Self {
             job_type: one_of("jobType", parameters.get("jobType"), &TYPE_NAMES)?,
             status: one_of("jobStatus", parameters.get("jobStatus"), &statuses)?,
@@ -356,10 +357,11 @@ impl Filter {
 
     fn takes(&self, job: &Job) -> bool {
         let status = job.status().name();
-        // One state with two names (jobs.md § 6.1).
+        // States with two names (jobs.md § 6.1).
         let is_queued = self.status == "enqueued" && job.status() == JobStatus::Queued;
+        let is_cancelled = self.status == "canceled" && job.status() == JobStatus::Cancelled;
         (self.job_type.is_empty() || self.job_type == job.request.job_type().name())
-            && (self.status.is_empty() || self.status == status || is_queued)
+            && (self.status.is_empty() || self.status == status || is_queued || is_cancelled)
     }
 
     /// An opaque token that is good for this filter only.

@@ -180,6 +180,9 @@ impl JobRequest {
 /// Why `id` cannot name a job; `None` when it can.
 #[must_use]
 pub fn id_error(id: &str) -> Option<String> {
+    if id == "query" {
+        return Some("query is the path of the list of jobs".to_owned());
+    }
     let length = id.chars().count();
     if !(1..=ID_LENGTH_MAX).contains(&length) {
         return Some(format!("it has {length} characters, allowed are 1 to {ID_LENGTH_MAX}"));
@@ -300,7 +303,7 @@ fn start_time(value: &Value) -> Result<Option<Time>, Refusal> {
         Value::String(text) => text,
         other => return Err(wrong("startTime", other, "a string")),
     };
-    let time = Time::parse(text).or_else(|| Time::parse(&format!("{text}Z")));
+    let time = Time::parse_or_epoch(text).or_else(|| Time::parse_or_epoch(&format!("{text}Z")));
     time.map(Some).ok_or_else(|| {
         Refusal::invalid(format!(
             "startTime is {text:?}, allowed is ISO 8601 as in 2031-02-03T04:05:06Z"

@@ -239,7 +239,7 @@ fn a_method_job_takes_the_old_name_of_the_timeout() {
 #[test]
 fn ids_have_64_letters_digits_and_dashes() {
     assert_eq!(id_error(&"aZ9-".repeat(16)), None);
-    for id in ["", "a_b", "a.b", "a b", "é", &"x".repeat(65)] {
+    for id in ["", "query", "a_b", "a.b", "a b", "é", &"x".repeat(65)] {
         assert!(id_error(id).is_some(), "{id}");
     }
 }

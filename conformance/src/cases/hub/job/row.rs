@@ -11,7 +11,7 @@ use crate::bench::{Bench, IfMatch, status};
 use crate::body;
 use crate::case::{Case, Need};
 use crate::cases::hub::query::fleet::{devices, settled};
-use crate::verdict::Checked;
+use crate::verdict::{Checked, Stop};
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -129,7 +129,16 @@ async fn demand_rows(bench: &mut Bench, id: &str, marked: &Marked) -> Checked<Ve
 /// The rows of a job of which all are done.
 async fn done_rows(bench: &mut Bench, id: &str) -> Checked<Vec<Value>> {
     let is_done = |row: &Value| ["completed", "failed"].contains(&status(row));
-    bench.watch_rows(id, |rows| !rows.is_empty() && rows.iter().all(is_done)).await
+    let all_done = |rows: &[Value]| !rows.is_empty() && rows.iter().all(is_done);
+    let rows = bench.watch_rows(id, all_done).await?;
+    if rows.is_empty() {
+        return Err(Stop::Broken {
+            requirement: "JOB-085",
+            allowed: "a row for each target of the job".to_owned(),
+            seen: "no rows".to_owned(),
+        });
+    }
+    Ok(rows)
 }
 
 async fn of_twin_job(bench: &mut Bench) -> Checked {
