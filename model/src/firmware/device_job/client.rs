@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::device::{Device, Input, Output, Work};
 use super::lwm2m::{OBJECTS, Operation, Path, Request, check};
 use crate::wire::coap::{Code, Message};
-use crate::wire::percent;
 
 /// What the client must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +55,9 @@ impl Client {
         self.observers.clear();
         let mut message = Message::new(Code::POST, REGISTRATION);
         message.path = vec!["rd".to_owned()];
-        let device_id = percent::encode(device_id);
-        message.query = vec![format!("ep={device_id}"), "b=T".to_owned(), format!("tk={token}")];
+        // A token has parts of its own, which the client library of the preview sends apart too.
+        let query = format!("ep={device_id}&b=T&tk={token}");
+        message.query = query.split('&').map(str::to_owned).collect();
         let objects = OBJECTS.iter().map(|object| format!(",</{object}/0>")).collect::<String>();
         message.payload = Bytes::from(format!("</>;rt=\"oma.lwm2m\"{objects}"));
         message
