@@ -220,7 +220,6 @@ fn texts(packet: &Packet, option: CoapOption) -> Result<Vec<String>, Malformed> 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

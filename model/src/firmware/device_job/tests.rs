@@ -1,5 +1,4 @@
 //! Laws over every order of inputs, of a device alone and of a hub with a device.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
