@@ -3,7 +3,9 @@
 //!
 //! Ours: an HTTP call on a connection that is kept, over to the device on MQTT, its answer, and the
 //! answer of the call. Theirs: a PUBLISH over the broker to the device, and its PUBLISH back. Both
-//! make four trips over loopback, with TCP_NODELAY on all sockets of the benchmark.
+//! make four trips over loopback, with TCP_NODELAY on all sockets of the benchmark, whose clients share
+//! one thread. The hub runs once as it is served, with a thread for each core, and once with one
+//! thread, as mosquitto has.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on fails")]
 
@@ -27,9 +29,15 @@ const CALLS: usize = 1000;
 /// What both sides carry.
 const PAYLOAD: &str = "{\"probe\":3,\"unit\":\"celsius\"}";
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let hub = Server::reference_hub(1);
+    for threads in [None, Some(1)] {
+        compare(threads).await;
+    }
+}
+
+async fn compare(threads: Option<usize>) {
+    let hub = Server::reference_hub_of(1, threads);
     let Some(broker) = Server::mosquitto() else {
         return peers::no_mosquitto();
     };
@@ -66,9 +74,10 @@ async fn main() {
             ratios.push(our_median / their_median);
         }
     }
+    let threads = threads.map_or("a thread for each core".to_owned(), |n| format!("{n} thread"));
     println!(
-        "method round trip: ours p50 {:.0} µs, mosquitto request/response p50 {:.0} µs, ratio \
-         {:.2} (median of {RUNS} runs of {CALLS})",
+        "method round trip, {threads}: ours p50 {:.0} µs, mosquitto request/response p50 {:.0} µs, \
+         ratio {:.2} (median of {RUNS} runs of {CALLS})",
         peers::median(ours) * 1e6,
         peers::median(theirs) * 1e6,
         peers::median(ratios)

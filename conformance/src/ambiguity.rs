@@ -8,6 +8,7 @@ use serde::Deserialize;
 pub const SOURCES: &[&str] = &[
     include_str!("../requirements/ambiguities.toml"),
     include_str!("../requirements/ambiguities-update.toml"),
+    include_str!("../requirements/ambiguities-agent.toml"),
 ];
 
 /// One open point.

@@ -15,6 +15,8 @@ pub type Body<'a> = Pin<Box<dyn Future<Output = Checked> + Send + 'a>>;
 pub enum Role {
     /// A hub.
     Hub,
+    /// A Device Update agent.
+    Agent,
 }
 
 impl Role {
@@ -23,6 +25,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Hub => "hub",
+            Self::Agent => "agent",
         }
     }
 }
@@ -46,6 +49,31 @@ pub enum Need {
     DeviceAuthority,
     /// A device-facing endpoint with TLS.
     Tls,
+    /// Something that an agent claims.
+    Claim(Claim),
+}
+
+/// What an agent under test claims, as far as cases depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It trusts the root keys it is given.
+    RootKeys,
+    /// It takes root key packages.
+    RootKeyPackage,
+    /// It runs payload scripts on this machine.
+    Scripts,
+    /// It updates components.
+    Components,
+    /// It takes delta updates.
+    Delta,
+    /// It uploads logs.
+    Diagnostics,
+    /// It restarts when a handler asks for it.
+    Restarts,
+    /// It can be killed and started again.
+    Resumes,
+    /// The suite starts it.
+    Started,
 }
 
 impl Need {
@@ -54,7 +82,9 @@ impl Need {
     pub fn is_private(self) -> bool {
         match self {
             Self::Throttling | Self::OneJob | Self::Clock | Self::Alone => true,
-            Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls => false,
+            Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls | Self::Claim(_) => {
+                false
+            }
         }
     }
 }
@@ -93,6 +123,20 @@ macro_rules! body {
     };
 }
 
+/// Turns an `async fn(&mut AgentBench<'_>, …) -> Checked` into the body of a [`Case`] of an agent.
+#[macro_export]
+macro_rules! agent_body {
+    ($function:path $(, $argument:expr)*) => {
+        |bench| {
+            Box::pin(async move {
+                let mut agent = $crate::bench::agent::AgentBench::new(bench).await?;
+                let result = $function(&mut agent $(, $argument)*).await;
+                agent.finish(result).await
+            })
+        }
+    };
+}
+
 /// All groups.
 pub const GROUPS: &[Group] = &[
     hub("connection", cases::hub::connection::CASES),
@@ -106,10 +150,26 @@ pub const GROUPS: &[Group] = &[
     hub("auth", cases::hub::auth::CASES),
     hub("registry", cases::hub::registry::CASES),
     hub("http", cases::hub::http::CASES),
+    agent("startup", cases::agent::startup::CASES),
+    agent("acknowledge", cases::agent::acknowledge::CASES),
+    agent("outcome", cases::agent::outcome::CASES),
+    agent("deployment", cases::agent::deployment::CASES),
+    agent("failure", cases::agent::failure::CASES),
+    agent("retry", cases::agent::retry::CASES),
+    agent("cancel", cases::agent::cancel::CASES),
+    agent("restart", cases::agent::restart::CASES),
+    agent("hostile", cases::agent::hostile::CASES),
+    agent("signature", cases::agent::signature::CASES),
+    agent("manifest", cases::agent::manifest::CASES),
+    agent("network", cases::agent::network::CASES),
 ];
 
 const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
     Group { role: Role::Hub, subject, cases }
+}
+
+const fn agent(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
+    Group { role: Role::Agent, subject, cases }
 }
 
 /// All cases with their groups, in a fixed order.

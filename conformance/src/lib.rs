@@ -7,6 +7,7 @@
 //! - [`vectors`] keeps the golden vectors in step with the model.
 //! - [`cli`] is the command line.
 
+pub mod agent_profile;
 pub mod ambiguity;
 pub mod bench;
 pub mod case;

@@ -111,6 +111,12 @@ impl fmt::Display for ProfileError {
 
 impl std::error::Error for ProfileError {}
 
+impl ProfileError {
+    pub(crate) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 impl Profile {
     /// Reads the TOML file at `path`.
     ///
@@ -131,9 +137,14 @@ impl Profile {
 
     fn parse(text: &str) -> Result<Self, String> {
         let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        Pool::new(&profile.devices)?;
-        profile.check_figures()?;
-        for (id, tag) in &profile.pins {
+        profile.check()?;
+        Ok(profile)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        Pool::new(&self.devices)?;
+        self.check_figures()?;
+        for (id, tag) in &self.pins {
             let point =
                 ambiguity::find(id).ok_or_else(|| format!("there is no open point {id}"))?;
             let tags: Vec<&str> = point.allowed.iter().map(|allowed| &*allowed.tag).collect();
@@ -141,7 +152,7 @@ impl Profile {
                 return Err(format!("pin {id} is {tag:?}, allowed are {}", tags.join(", ")));
             }
         }
-        for entry in &profile.unsupported {
+        for entry in &self.unsupported {
             if entry.reason.trim().is_empty() {
                 return Err(format!("unsupported {} has no reason", entry.requirement));
             }
@@ -149,7 +160,7 @@ impl Profile {
                 return Err(format!("unsupported {} matches no requirement", entry.requirement));
             }
         }
-        Ok(profile)
+        Ok(())
     }
 
     fn check_figures(&self) -> Result<(), String> {

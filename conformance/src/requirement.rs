@@ -97,9 +97,12 @@ sources![
     "hub-http",
     "job",
     "qry",
+    "adu-agent",
+    "adu-preview",
     "adu-manifest",
     "adu-sig",
     "adu-import",
+    "dev-net",
 ];
 
 /// All families in the order of the dossier.

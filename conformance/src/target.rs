@@ -18,6 +18,8 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
+use crate::agent_profile::AgentProfile;
+use crate::bench::agent::{Stage, Subject};
 use crate::case::Need;
 use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
@@ -64,6 +66,8 @@ pub struct Target {
     pub job_turns: Arc<Semaphore>,
     /// Start of every identity's name.
     pub prefix: String,
+    /// The agent that is judged in place of the hub.
+    pub(crate) agent: Option<Arc<Subject>>,
     names: AtomicU64,
     embedded: Option<Embedded>,
 }
@@ -122,6 +126,35 @@ impl Target {
         Self::embedded_with(overlay, HubConfig::new("localhost", seed()), profile).await
     }
 
+    /// An agent: the hub that it talks to is the reference hub, started in this process.
+    ///
+    /// # Errors
+    /// When the machine does not provide ports, keys or a folder for scratch files.
+    pub async fn agent(profile: AgentProfile) -> io::Result<Self> {
+        let stage = Stage::default();
+        let name = profile.name.clone();
+        let mut listen = Listen::default();
+        if let Some(meet) = &profile.meet {
+            let problem = |error| io::Error::other(format!("meet.mqtts {:?}: {error}", meet.mqtts));
+            listen.mqtts = Some(meet.mqtts.parse().map_err(problem)?);
+        }
+        let claims = profile.profile();
+        let config = HubConfig::new("localhost", seed());
+        let laid = (stage.overlay(), as_faithful as MakeOverlay);
+        let target = Self::embedded_on(laid, config, claims, listen).await?;
+        let subject = Subject::new(profile, stage).await?;
+        if let Some(embedded) = &target.embedded {
+            subject.trust(embedded.hub.ca_pem())?;
+        }
+        Ok(Self { name, agent: Some(Arc::new(subject)), ..target })
+    }
+
+    /// The reference hub in this process.
+    #[must_use]
+    pub fn hub(&self) -> Option<&ReferenceHub> {
+        self.embedded.as_ref().map(|embedded| &embedded.hub)
+    }
+
     /// A private embedded hub for a case with `needs`; `None` when the shared target will do.
     ///
     /// # Errors
@@ -164,10 +197,14 @@ impl Target {
             let why = "needs the control interface; see --control";
             self.control.is_none().then(|| why.to_owned())
         };
+        if let Need::Claim(claim) = need {
+            return self.agent.as_ref().and_then(|agent| agent.lacks(claim));
+        }
         if self.is_embedded() {
             return None;
         }
         match need {
+            Need::Claim(_) => None,
             Need::Throttling => Some("needs a hub with very low limits".to_owned()),
             Need::OneJob => Some("needs a hub that runs one job at a time".to_owned()),
             Need::Control => control(),
@@ -198,7 +235,9 @@ impl Target {
             Need::Clock => self.control.is_some(),
             need => need.is_private(),
         };
-        !self.is_embedded() && needs.iter().any(concerns_all)
+        // An agent that connects by itself is one device, which one case has at a time.
+        let is_one_device = self.agent.as_ref().is_some_and(|agent| agent.profile.meet.is_some());
+        is_one_device || (!self.is_embedded() && needs.iter().any(concerns_all))
     }
 
     /// Whether cases with `needs` wait in real time, because the hub's clock cannot be moved.
@@ -223,18 +262,28 @@ impl Target {
         config: HubConfig,
         profile: Profile,
     ) -> io::Result<Self> {
+        Self::embedded_on((overlay(), overlay), config, profile, Listen::default()).await
+    }
+
+    /// An embedded hub under the first overlay; private ones for its cases are under the second.
+    async fn embedded_on(
+        (laid, overlay): (Box<dyn Overlay>, MakeOverlay),
+        config: HubConfig,
+        profile: Profile,
+        listen: Listen,
+    ) -> io::Result<Self> {
         let free = Some("127.0.0.1:0".parse().map_err(io::Error::other)?);
         let device_authority = DeviceAuthority::new()?;
         let listen = Listen {
-            mqtts: free,
+            mqtts: listen.mqtts.or(free),
             https: free,
             control: free,
             device_authorities: Some(device_authority.pem().to_owned()),
-            ..Listen::default()
+            ..listen
         };
         let config = HubConfig { events: true, ..config };
         let clock = Clock::default();
-        let hub = ReferenceHub::start_under(overlay(), config, &listen, clock).await?;
+        let hub = ReferenceHub::start_under(laid, config, &listen, clock).await?;
         let trust = Trust::authorities(hub.ca_pem().as_bytes())?;
         let endpoint = |scheme, address: Option<std::net::SocketAddr>| Endpoint {
             scheme,
@@ -292,6 +341,7 @@ impl Target {
             control: None,
             device_authority,
             prefix,
+            agent: None,
             names: AtomicU64::new(0),
             embedded: None,
         }
@@ -341,6 +391,10 @@ impl Target {
 #[must_use]
 pub fn in_an_hour(clock: &Clock) -> Time {
     clock.now().after(Duration::from_secs(3600))
+}
+
+fn as_faithful() -> Box<dyn Overlay> {
+    Box::new(Faithful)
 }
 
 fn seed() -> [u8; 32] {

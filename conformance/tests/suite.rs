@@ -14,8 +14,9 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
+use twinspec::agent_profile::AgentProfile;
 use twinspec::bench::Leftovers;
-use twinspec::case;
+use twinspec::case::{self, Role};
 use twinspec::known::KnownFailures;
 use twinspec::profile::Profile;
 use twinspec::report::{Report, terminal};

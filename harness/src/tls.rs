@@ -41,8 +41,23 @@ fn provider() -> Arc<CryptoProvider> {
 /// it takes.
 pub struct Authority {
     ca_pem: String,
+    hostname: String,
+    signer: Arc<Signer>,
     server: Arc<ServerConfig>,
     device_authorities: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+/// What is odd about the certificate that a hub shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// It comes from an authority that nobody was told of.
+    UnknownAuthority,
+    /// It is for another name.
+    OtherName,
+    /// It ended years ago.
+    Expired,
+    /// It is right, and large: it carries many names.
+    Large,
 }
 
 impl Authority {
@@ -69,20 +84,70 @@ impl Authority {
         let mut server = CertificateParams::new(names).map_err(io::Error::other)?;
         server.distinguished_name.push(DnType::CommonName, hostname);
         server.use_authority_key_identifier_extension = true;
-        let signer = Signer { server, issuer, ca: ca_certificate.der().clone() };
+        let signer = Arc::new(Signer { server, issuer, ca: ca_certificate.der().clone() });
         let ecdsa = signer.sign(&KeyPair::generate().map_err(io::Error::other)?)?;
-        let certificates = Certificates { signer, keys, ecdsa, rsa: OnceLock::new() };
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_client_cert_verifier(Arc::new(AnyClient(provider())))
-            .with_cert_resolver(Arc::new(certificates));
+        let certificates =
+            Certificates { signer: Arc::clone(&signer), keys, ecdsa, rsa: OnceLock::new() };
+        let config = server_config(certificates)?;
         let device_authorities = match device_authorities {
             None => None,
             Some(pem) => Some(client_verifier(pem)?),
         };
-        let server = Arc::new(config);
-        Ok(Self { ca_pem: ca_certificate.pem(), server, device_authorities })
+        Ok(Self {
+            ca_pem: ca_certificate.pem(),
+            hostname: hostname.to_owned(),
+            signer,
+            server: Arc::new(config),
+            device_authorities,
+        })
+    }
+
+    /// The same hub with a certificate that is odd in one point.
+    ///
+    /// # Errors
+    /// When no such certificate can be made.
+    pub fn odd(&self, oddity: Oddity) -> io::Result<Self> {
+        if oddity == Oddity::UnknownAuthority {
+            return Self::new(&self.hostname, None, ServerKeys::EcdsaAndRsa);
+        }
+        let mut params = self.signer.server.clone();
+        match oddity {
+            Oddity::UnknownAuthority => {}
+            Oddity::OtherName => {
+                let names = ["another.twinspec.test".to_owned()];
+                params.subject_alt_names =
+                    CertificateParams::new(names).map_err(io::Error::other)?.subject_alt_names;
+                params.distinguished_name.push(DnType::CommonName, "another.twinspec.test");
+            }
+            Oddity::Expired => {
+                params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+            }
+            Oddity::Large => {
+                let names = (0..250).map(|number| format!("name-{number}.twinspec.test"));
+                let more = CertificateParams::new(names.collect::<Vec<_>>());
+                let more = more.map_err(io::Error::other)?.subject_alt_names;
+                params.subject_alt_names.extend(more);
+            }
+        }
+        let certificates = |key: &KeyPair| {
+            let leaf = params.signed_by(key, &self.signer.issuer).map_err(io::Error::other)?;
+            certified(vec![leaf.der().clone(), self.signer.ca.clone()], key)
+        };
+        let ecdsa = certificates(&KeyPair::generate().map_err(io::Error::other)?)?;
+        let certificates = Certificates {
+            signer: Arc::clone(&self.signer),
+            keys: ServerKeys::EcdsaAlone,
+            ecdsa,
+            rsa: OnceLock::new(),
+        };
+        Ok(Self {
+            ca_pem: self.ca_pem.clone(),
+            hostname: self.hostname.clone(),
+            signer: Arc::clone(&self.signer),
+            server: Arc::new(server_config(certificates)?),
+            device_authorities: None,
+        })
     }
 
     /// What the hub needs to know of a client's certificate chain; `None` without one.
@@ -133,17 +198,28 @@ struct Signer {
 impl Signer {
     fn sign(&self, key: &KeyPair) -> io::Result<Arc<CertifiedKey>> {
         let leaf = self.server.signed_by(key, &self.issuer).map_err(io::Error::other)?;
-        let chain = vec![leaf.der().clone(), self.ca.clone()];
-        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let key = provider().key_provider.load_private_key(der).map_err(io::Error::other)?;
-        Ok(Arc::new(CertifiedKey::new(chain, key)))
+        certified(vec![leaf.der().clone(), self.ca.clone()], key)
     }
+}
+
+fn certified(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> io::Result<Arc<CertifiedKey>> {
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = provider().key_provider.load_private_key(der).map_err(io::Error::other)?;
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
+}
+
+fn server_config(certificates: Certificates) -> io::Result<ServerConfig> {
+    Ok(ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_client_cert_verifier(Arc::new(AnyClient(provider())))
+        .with_cert_resolver(Arc::new(certificates)))
 }
 
 /// Chooses the certificate for a client. The RSA key is made for the first client that needs it:
 /// that takes long, and few do.
 struct Certificates {
-    signer: Signer,
+    signer: Arc<Signer>,
     keys: ServerKeys,
     ecdsa: Arc<CertifiedKey>,
     rsa: OnceLock<Option<Arc<CertifiedKey>>>,

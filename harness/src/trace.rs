@@ -60,6 +60,8 @@ pub enum Event {
     Request(HttpMessage),
     /// Its answer arrived.
     Response(HttpMessage),
+    /// A program under test wrote a line.
+    Wrote(String),
 }
 
 /// An MQTT packet as people read it.

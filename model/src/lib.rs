@@ -8,11 +8,13 @@
 //!   [`message`], [`mod@method`], [`event`], [`throttle`]: the semantics of each subject.
 //! - [`query`]: the query language; [`job`]: work on many devices; [`configuration`]: settings for
 //!   many twins at once.
+//! - [`agent`]: the Device Update agent.
 //! - [`firmware`]: the four older firmware-update patterns.
 //! - [`update`]: manifests, signatures and root keys of Device Update.
 //! - [`wire`]: the one reading of bytes, topics, paths and bodies, used by hub, clients and judge.
 //! - [`hub`]: the composition, a sans-I/O state machine.
 
+pub mod agent;
 pub mod auth;
 pub mod configuration;
 pub mod error;

@@ -39,7 +39,15 @@ pub(crate) struct Server {
 impl Server {
     /// The reference hub with `count` devices.
     pub(crate) fn reference_hub(count: usize) -> Self {
+        Self::reference_hub_of(count, None)
+    }
+
+    /// The reference hub with `count` devices and so many worker threads; by default, as many as
+    /// the machine has cores.
+    pub(crate) fn reference_hub_of(count: usize, threads: Option<usize>) -> Self {
+        let threads = threads.map(|count| ("TOKIO_WORKER_THREADS", count.to_string()));
         let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+            .envs(threads)
             .args(["serve", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--format", "json"])
             .args(["--devices", &count.to_string()])
             .stdout(Stdio::piped())

@@ -3,6 +3,7 @@
 //! Every step that relies on a requirement names it: when the step breaks, the finding says which
 //! sentence was broken, even where the case is about another one.
 
+pub mod agent;
 mod connection;
 mod control;
 mod device;
@@ -160,6 +161,17 @@ impl Bench {
         }
         let device = self.new_name();
         self.register(Identity::device(&device), json!({ "deviceId": device })).await
+    }
+
+    /// Registers the one device of an agent that connects by itself, with an empty twin.
+    pub(crate) async fn meet_device(&mut self, device: &str, key: &str) -> Checked<Registered> {
+        // It stays registered from case to case only if the last one could not remove it.
+        self.claim(device);
+        let authentication = json!({
+            "type": "sas", "symmetricKey": { "primaryKey": key, "secondaryKey": key },
+        });
+        let body = json!({ "deviceId": device, "authentication": authentication });
+        self.register(Identity::device(device), body).await
     }
 
     /// A device id never handed out before; whatever is registered under it is removed after the

@@ -2,11 +2,13 @@
 //!
 //! Exit codes: 0 conformant or done, 1 not conformant or out of step, 2 wrong usage, 3 no verdict.
 
+mod agent;
 mod explain;
 mod list;
 mod mutants;
 mod schema;
 mod serve;
+mod subject;
 mod test;
 mod vectors;
 
@@ -38,6 +40,8 @@ enum Command {
     },
     /// Serve the reference hub until Ctrl-C or SIGTERM
     Serve(serve::Options),
+    /// Run the reference Device Update agent until SIGTERM or Ctrl-C
+    Agent(Box<agent::Options>),
     /// List requirements, cases or mutants
     List(list::Options),
     /// Explain a requirement, a case, a mutant or an open point of the sources by its id
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         None => test::embedded(&arguments.run),
         Some(Command::Test { role }) => test::test(&role),
         Some(Command::Serve(options)) => serve::serve(&options),
+        Some(Command::Agent(options)) => agent::agent(&options),
         Some(Command::List(options)) => list::list(&options),
         Some(Command::Explain(options)) => explain::explain(&options),
         Some(Command::Vectors { action }) => vectors::vectors(&action),

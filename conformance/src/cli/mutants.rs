@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Done, Format, Trouble, print_json, runtime, say};
-use crate::mutants::{self, Kill, Mutant};
+use crate::mutants::{self, Entry, Kill};
 use crate::select::glob;
 
 /// Which mutants to try.
@@ -18,7 +18,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn mutants(options: &Options) -> Done {
-    let selected: Vec<&Mutant> =
+    let selected: Vec<Entry> =
         mutants::all().filter(|mutant| matches(&options.filter, mutant)).collect();
     if selected.is_empty() {
         return Err(Trouble::usage(format!(
@@ -27,7 +27,9 @@ pub(super) fn mutants(options: &Options) -> Done {
         )));
     }
     let runtime = runtime()?;
-    let alarms = runtime.block_on(mutants::canary(&selected)).map_err(Trouble::environment)?;
+    let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+    let canary = mutants::canary(&selected, &twinspec);
+    let alarms = runtime.block_on(canary).map_err(Trouble::environment)?;
     if !alarms.is_empty() {
         return Err(Trouble::environment(format!(
             "the canary: without a mutant these cases find something: {}",
@@ -36,7 +38,8 @@ pub(super) fn mutants(options: &Options) -> Done {
     }
     let mut ledger = Vec::new();
     for mutant in selected {
-        let kill = runtime.block_on(mutants::try_out(mutant)).map_err(Trouble::environment)?;
+        let kill =
+            runtime.block_on(mutants::try_out(&mutant, &twinspec)).map_err(Trouble::environment)?;
         if options.format == Format::Text {
             print_line(&kill)?;
         }
@@ -62,7 +65,7 @@ fn print_line(kill: &Kill) -> Result<(), Trouble> {
     }
 }
 
-fn matches(filter: &str, mutant: &Mutant) -> bool {
+fn matches(filter: &str, mutant: &Entry) -> bool {
     filter.split([',', ' ']).filter(|term| !term.is_empty()).any(|term| {
         glob(term, mutant.id)
             || mutant.requirements.iter().any(|requirement| glob(term, requirement))

@@ -14,6 +14,7 @@ use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
+use super::subject::{AgentOptions, Rules, Subject};
 use super::{Done, Trouble, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
@@ -37,6 +38,14 @@ pub(super) enum Role {
     Hub {
         #[command(flatten)]
         hub: HubOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Judge a Device Update agent: the suite plays the hub; without a profile or a command, the
+    /// reference agent
+    Agent {
+        #[command(flatten)]
+        agent: AgentOptions,
         #[command(flatten)]
         run: RunOptions,
     },
@@ -119,18 +128,22 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(None, Rules::default(), Profile::default(), run)
+    start(vec![Subject::embedded_hub(), Subject::reference_agent()?], run)
 }
 
 /// `twinspec test`.
 pub(super) fn test(role: &Role) -> Done {
-    let Role::Hub { hub, run } = role;
+    let (hub, run) = match role {
+        Role::Hub { hub, run } => (hub, run),
+        Role::Agent { agent, run } => return start(vec![agent.subject()?], run),
+    };
     let profile = match &hub.profile {
         None => Profile::default(),
         Some(path) => Profile::read(path).map_err(Trouble::usage)?,
     };
     let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
-    start(parts(hub)?, rules, profile, run)
+    let parts = parts(hub)?.map(Box::new);
+    start(vec![Subject::Hub { parts, rules, profile: Box::new(profile) }], run)
 }
 
 /// The foreign hub that the options name; `None` for the embedded one.
@@ -181,21 +194,16 @@ fn check_scheme(
     }
 }
 
-/// What the cases may do to a hub that is not ours.
-#[derive(Clone, Copy, Default)]
-struct Rules {
-    dedicated: bool,
-    takes_time: bool,
-}
-
-fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOptions) -> Done {
+fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let mut cases: Vec<Selected> =
-        case::all().filter(|(group, case)| filter.selects(group, case)).collect();
+    let is_judged = |role| subjects.iter().any(|subject| subject.role() == role);
+    let mut cases: Vec<Selected> = case::all()
+        .filter(|(group, case)| is_judged(group.role) && filter.selects(group, case))
+        .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
@@ -211,7 +219,7 @@ fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOpti
         )));
     }
     if options.list {
-        let has_clock = parts.as_ref().is_none_or(|parts| parts.control.is_some());
+        let has_clock = subjects.iter().all(Subject::has_clock);
         cases.iter().try_for_each(|case| say(&listed(*case, has_clock)))?;
         return Ok(0);
     }
@@ -220,13 +228,16 @@ fn start(parts: Option<Parts>, rules: Rules, profile: Profile, options: &RunOpti
         std::fs::create_dir_all(folder).map_err(problem)?;
     }
     runtime()?.block_on(async {
-        let mut target = match parts {
-            None => Target::embedded(profile).await.map_err(Trouble::environment)?,
-            Some(parts) => Target::foreign(parts, profile),
-        };
-        target.dedicated = rules.dedicated;
-        target.takes_time = rules.takes_time;
-        run_all(target, options, &known, cases).await
+        let mut plans = Vec::new();
+        for subject in subjects {
+            let role = subject.role();
+            let cases: Vec<Selected> =
+                cases.iter().copied().filter(|(group, _)| group.role == role).collect();
+            if !cases.is_empty() {
+                plans.push((subject.target().await?, cases));
+            }
+        }
+        run_all(plans, options, &known).await
     })
 }
 
@@ -238,76 +249,78 @@ fn listed((group, case): Selected, has_clock: bool) -> String {
     format!("{} {} · {}{mark}", group.subject, case.id, case.title)
 }
 
+/// Cases with the target they judge.
+struct Plan {
+    target: Arc<Target>,
+    cases: Vec<Selected>,
+    leftovers: Leftovers,
+}
+
 async fn run_all(
-    mut target: Target,
+    targets: Vec<(Target, Vec<Selected>)>,
     options: &RunOptions,
     known: &KnownFailures,
-    mut cases: Vec<Selected>,
 ) -> Done {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    // Names were drawn when the target was made: they must not repeat when a run is.
+    // Names were drawn when the targets were made: they must not repeat when a run is.
     fastrand::seed(seed);
-    fastrand::shuffle(&mut cases);
-    target.patience = options.patience;
-    target.keep_secrets = options.keep_secrets;
-    let target = Arc::new(target);
-    if !target.is_embedded() {
-        preflight::check(&target).await.map_err(Trouble::environment)?;
+    let mut plans = Vec::new();
+    for (mut target, mut cases) in targets {
+        fastrand::shuffle(&mut cases);
+        target.patience = options.patience;
+        target.keep_secrets = options.keep_secrets;
+        let target = Arc::new(target);
+        if !target.is_embedded() {
+            preflight::check(&target).await.map_err(Trouble::environment)?;
+        }
+        plans.push(Plan { target, cases, leftovers: Leftovers::default() });
     }
-    let leftovers = Leftovers::default();
-    let work = repeat(&target, options, known, seed, &cases, &leftovers);
     tokio::select! {
-        result = work => result,
+        result = repeat(&plans, options, known, seed) => result,
         stopped = super::until_stopped() => {
             stopped?;
-            let left = tidy_up(&target, &leftovers).await;
+            let left = tidy_up(&plans).await;
             let left = match left.len() {
                 0 => String::new(),
-                count => format!("; {count} devices or configurations are left behind: {}", left.join(" ")),
+                count => format!(
+                    "; {count} devices or configurations are left behind: {}",
+                    left.join(" ")
+                ),
             };
             Err(Trouble::environment(format!("broken off, no verdict{left}")))
         }
     }
 }
 
-/// Removes what the cases left behind and returns what the hub keeps all the same.
+/// Removes what the cases left behind and returns what the hubs keep all the same.
 ///
 /// A hub that is gone cannot be tidied up; nobody waits for that longer than [`CLEAN_UP`].
-async fn tidy_up(target: &Target, leftovers: &Leftovers) -> Vec<String> {
-    let _late_ones_stay = tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
-    leftovers.all().iter().map(ToString::to_string).collect()
+async fn tidy_up(plans: &[Plan]) -> Vec<String> {
+    let mut left = Vec::new();
+    for Plan { target, leftovers, .. } in plans {
+        let _late_ones_stay =
+            tokio::time::timeout(CLEAN_UP, run::clean_up(target, leftovers)).await;
+        left.extend(leftovers.all().iter().map(ToString::to_string));
+    }
+    left
 }
 
-async fn repeat(
-    target: &Arc<Target>,
-    options: &RunOptions,
-    known: &KnownFailures,
-    seed: u64,
-    cases: &[Selected],
-    leftovers: &Leftovers,
-) -> Done {
+async fn repeat(plans: &[Plan], options: &RunOptions, known: &KnownFailures, seed: u64) -> Done {
     let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
     let mut worst = Conformance::Conformant;
+    let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
     for _ in 0..options.repeat {
-        let bar = progress_bar(cases.len());
-        let jobs = usize::try_from(options.jobs).unwrap_or(1);
-        let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
-        announce_slow(slow);
-        let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
-            slow -= usize::from(target.is_slow(case.needs)).min(slow);
-            let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
-            bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
-            bar.inc(1);
-        });
-        let outcomes = outcomes.await;
-        bar.finish_and_clear();
+        let mut outcomes = Vec::new();
+        for plan in plans {
+            outcomes.extend(run_once(plan, options).await);
+        }
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
         let traces = options.traces.as_ref();
         let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
-        let mut report = Report::new(&target.name, seed, known, outcomes);
-        report.left_behind = tidy_up(target, leftovers).await;
+        let mut report = Report::new(&names.join(" and "), seed, known, outcomes);
+        report.left_behind = tidy_up(plans).await;
         let printed = print(&terminal::render(&report));
         for file in &options.report {
             file.write(&report).map_err(Trouble::environment)?;
@@ -319,6 +332,24 @@ async fn repeat(
         worst = worst.max(Conformance::Unknown);
     }
     Ok(worst.exit_code())
+}
+
+/// Runs the cases of one target, with a progress bar.
+async fn run_once(plan: &Plan, options: &RunOptions) -> Vec<(Selected, Outcome)> {
+    let Plan { target, cases, leftovers } = plan;
+    let bar = progress_bar(cases.len());
+    let jobs = usize::try_from(options.jobs).unwrap_or(1);
+    let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
+    announce_slow(slow);
+    let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
+        slow -= usize::from(target.is_slow(case.needs)).min(slow);
+        let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
+        bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
+        bar.inc(1);
+    });
+    let outcomes = outcomes.await;
+    bar.finish_and_clear();
+    outcomes
 }
 
 /// Says why a run takes minutes, before it does.

@@ -78,6 +78,7 @@ fn event_line(record: &Record) -> String {
         Event::Closed => "→ closed".to_owned(),
         Event::Request(http) => format!("→ {} {}", http.start, http.body),
         Event::Response(http) => format!("← {} {}", http.start, http.body),
+        Event::Wrote(line) => format!("wrote: {line}"),
     };
     let milliseconds = record.at_us / 1000;
     let cut: String = what.chars().take(LINE_LENGTH).collect();

@@ -4,6 +4,7 @@
 //! authored cases word for word, then the cases whose expectation the model computes.
 //! The model also answers every authored input: where it says something else, nothing is written.
 
+mod agent_phase;
 mod configuration_target;
 mod device_job;
 pub mod foreign;
@@ -55,6 +56,7 @@ struct Input {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
+    Family { name: "agent-phase", answer: agent_phase::answer, inputs: agent_phase::inputs },
     Family {
         name: "configuration-target",
         answer: configuration_target::answer,

@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
-use twinspec_model::hub::Input;
 use twinspec_model::message::DeviceBound;
 use twinspec_model::wire::percent;
 
@@ -94,8 +93,7 @@ fn now(shared: &Shared) -> Answer {
 fn advance(shared: &Shared, body: &[u8]) -> Answer {
     match serde_json::from_slice::<Advance>(body) {
         Ok(Advance { milliseconds }) if milliseconds <= ADVANCE_MAX_MS => {
-            shared.clock.advance(Duration::from_millis(milliseconds));
-            shared.handle([Input::Tick]);
+            shared.advance(Duration::from_millis(milliseconds));
             now(shared)
         }
         Ok(_) => refuse(400, format!("milliseconds may be at most {ADVANCE_MAX_MS}")),

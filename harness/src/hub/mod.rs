@@ -11,6 +11,7 @@ mod websocket;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,13 +21,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use twinspec_model::auth;
-use twinspec_model::hub::{Hub, HubConfig, Input};
+use twinspec_model::hub::{Hub, HubConfig, Input, Output};
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::percent;
 
 use crate::clock::Clock;
 use crate::device::Stream;
-use crate::tls::Authority;
+use crate::tls::{Authority, Oddity};
 pub use overlay::{Faithful, Overlay};
 use shared::Shared;
 
@@ -60,6 +61,22 @@ pub struct ReferenceHub {
     authority: Arc<Authority>,
     /// Dropping the set ends every listener, connection and timer.
     _tasks: JoinSet<()>,
+}
+
+/// A listener whose certificate is odd; it closes when dropped.
+pub struct OddListener {
+    /// Its port.
+    pub port: u16,
+    attempts: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl OddListener {
+    /// How many clients have come.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -169,10 +186,36 @@ impl ReferenceHub {
         }
     }
 
+    /// Opens another MQTT listener on a free loopback port, whose certificate is odd.
+    ///
+    /// # Errors
+    /// When no port can be bound or no certificate made.
+    pub async fn open_odd(&self, oddity: Oddity) -> io::Result<OddListener> {
+        let authority = Arc::new(self.authority.odd(oddity)?);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let attempts = Arc::<AtomicUsize>::default();
+        let (counted, shared) = (Arc::clone(&attempts), Arc::clone(&self.shared));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((tcp, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let (authority, shared) = (Arc::clone(&authority), Arc::clone(&shared));
+                connections.spawn(serve(tcp, Service::Mqtt, Some(authority), shared));
+            }
+        });
+        Ok(OddListener { port, attempts, _tasks: tasks })
+    }
+
+    /// Does `outputs` as though the model had wanted them: sends any packet, cuts any connection.
+    pub fn carry_out(&self, outputs: impl IntoIterator<Item = Output>) {
+        self.shared.carry_out(outputs);
+    }
+
     /// Moves the hub's clock forward and lets everything that became due happen.
     pub fn advance(&self, by: Duration) {
-        self.shared.clock.advance(by);
-        self.shared.handle([Input::Tick]);
+        self.shared.advance(by);
     }
 }
 

@@ -96,6 +96,14 @@ impl Shared {
         }
     }
 
+    /// Moves the hub's clock forward and lets everything that became due happen.
+    pub(super) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.handle([Input::Tick]);
+        // The wait for the next tick was reckoned by the clock as it was.
+        self.nearer_deadline.notify_one();
+    }
+
     /// Lets the overlay change how a WebSocket upgrade is answered.
     pub(super) fn upgraded<B>(&self, uri: &Uri, answer: http::Response<B>) -> http::Response<B> {
         let (mut head, body) = answer.into_parts();
@@ -146,6 +154,15 @@ impl Shared {
             outputs.into_iter().for_each(|output| state.carry_out(output));
         }
         Ok(())
+    }
+
+    /// Does what no input led to.
+    pub(super) fn carry_out(&self, outputs: impl IntoIterator<Item = Output>) {
+        let mut state = lock(&self.state);
+        for output in outputs {
+            let outputs = state.overlay.output(output);
+            outputs.into_iter().for_each(|output| state.carry_out(output));
+        }
     }
 
     /// The events after the number `after`, of one device or of all.

@@ -211,7 +211,8 @@ async fn paging(bench: &mut Bench) -> Checked {
 
 async fn query_paging(bench: &mut Bench) -> Checked {
     for _ in 0..3 {
-        waiting(bench).await?;
+        let id = waiting(bench).await?;
+        bench.watch_job(&id, |job| status(job) == "scheduled").await?;
     }
     let filter = "?jobStatus=scheduled&pageSize=2";
     let first = page(bench, filter, None, None).await?;

@@ -227,7 +227,7 @@ pub(in crate::cases::hub) async fn running(
     requirement: &'static str,
     id: &str,
 ) -> Checked<JobHistory> {
-    let history = bench.watch_job(id, |job| status(job) == "running").await?;
+    let history = bench.watch_job(id, |job| status(job) == "running" || is_over(job)).await?;
     judge(bench, &history);
     bench.equal(requirement, "the status", "running", history.status());
     Ok(history)

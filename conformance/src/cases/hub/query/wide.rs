@@ -21,8 +21,8 @@ pub(super) const CASES: &[Case] = &[
         run: body!(member_in_other_case),
     },
     Case {
-        id: "query-jobs-item-type",
-        title: "Rows of jobs are called DeviceJob, even when there are none",
+        id: "query-no-jobs-item-type",
+        title: "The empty rows of jobs are called DeviceJob",
         requirements: &["QRY-005", "QRY-007"],
         needs: &[],
         run: body!(jobs_item_type),

@@ -1,0 +1,320 @@
+//! An agent's profile: how it is started, what it claims, told by its vendor in a TOML file.
+//!
+//! Without a profile everything is claimed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::profile::{Profile, ProfileError, Unsupported};
+
+/// The words in braces that stand for what only the run knows.
+pub const PLACEHOLDERS: &[&str] = &[
+    "connection_string",
+    "host",
+    "port",
+    "mqtt_url",
+    "device_id",
+    "key",
+    "ca_file",
+    "root_keys_file",
+    "work_dir",
+    "components_file",
+    "generation",
+];
+
+/// How the reference agent is started: its waits are short, so that a run is.
+const REFERENCE: &str = "agent --mqtt {mqtt_url} --connection-string {connection_string} \
+    --ca {ca_file} --root-keys {root_keys_file} --work-dir {work_dir} --generation {generation} \
+    --components {components_file} --back-off-min-ms 200 --back-off-max-ms 2000 --resend-after 1 --answer-timeout 2 \
+    --stall-timeout 1 --download-tries 2 --cancel-grace 2 --keep-alive 5";
+
+/// What an agent's vendor says of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentProfile {
+    /// What the agent is called in reports.
+    pub name: String,
+    /// How it is started; without it the agent connects by itself.
+    #[serde(default)]
+    pub start: Option<Start>,
+    /// Where an agent that connects by itself finds the suite.
+    #[serde(default)]
+    pub meet: Option<Meet>,
+    /// What it claims.
+    #[serde(default)]
+    pub claims: Claims,
+    /// Requirements that are not claimed.
+    #[serde(default)]
+    pub unsupported: Vec<Unsupported>,
+    /// Which outcome of an open point the agent shows, by the point's id.
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
+    /// Where the profile was read: relative paths begin there.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// How an agent is started.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Program and arguments, with placeholders. A program with a slash is looked for beside the
+    /// profile.
+    pub command: Vec<String>,
+    /// Variables of its environment, with placeholders.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Where it runs, with placeholders; by default the profile's folder.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// Files written before the start.
+    #[serde(default)]
+    pub files: Vec<Template>,
+    /// Seconds from the start until it must have connected.
+    #[serde(default = "connect_s")]
+    pub connect_s: u64,
+    /// Seconds it gets after SIGTERM.
+    #[serde(default = "terminate_s")]
+    pub terminate_s: u64,
+}
+
+/// A file that an agent reads at its start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Where it is written, with placeholders; it must lie in `{work_dir}`.
+    pub path: String,
+    /// Its text, with placeholders.
+    pub text: String,
+}
+
+/// Where an agent that connects by itself finds the suite.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meet {
+    /// Where the hub listens, MQTT over TLS, for example `127.0.0.1:8883`.
+    pub mqtts: String,
+    /// Where payloads are served.
+    pub content: String,
+    /// The device's id.
+    pub device_id: String,
+    /// The device's base64 key.
+    pub key: String,
+    /// Where the hub's certificate authority is written, PEM, for the agent to be given.
+    pub ca_file: PathBuf,
+    /// Where the root keys are written, for the agent to be given.
+    pub root_keys_file: PathBuf,
+    /// Seconds until it must have connected again.
+    #[serde(default = "meet_s")]
+    pub connect_s: u64,
+}
+
+/// What an agent claims.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Claims {
+    /// The goal state protocol: 1, 2 or 3.
+    pub generation: u8,
+    /// Other generations that it speaks when it is started with another `{generation}`.
+    pub other_generations: Vec<u8>,
+    /// It trusts the root keys it is given; one with built-in roots does not.
+    pub root_keys: bool,
+    /// It runs payload scripts on this machine through this handler; empty when it cannot.
+    pub script_handler: String,
+    /// It updates components, and its enumerator knows those of `{components_file}`.
+    pub components: bool,
+    /// It takes delta updates.
+    pub delta: bool,
+    /// It uploads logs (`diagnosticInformation`).
+    pub diagnostics: bool,
+    /// It restarts or reboots when a handler asks for it.
+    pub restarts: bool,
+    /// It can be killed and started again with the same work folder.
+    pub resumes: bool,
+    /// Its reports are sent again after a refusal within so many seconds.
+    pub resend_s: u64,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            generation: 3,
+            other_generations: Vec::new(),
+            root_keys: true,
+            script_handler: "microsoft/script:1".to_owned(),
+            components: true,
+            delta: true,
+            diagnostics: true,
+            restarts: true,
+            resumes: true,
+            resend_s: 40,
+        }
+    }
+}
+
+fn connect_s() -> u64 {
+    20
+}
+
+fn terminate_s() -> u64 {
+    5
+}
+
+fn meet_s() -> u64 {
+    120
+}
+
+impl AgentProfile {
+    /// The profile of an agent that is started by `command` and claims everything.
+    ///
+    /// # Errors
+    /// Names the placeholder that does not exist.
+    pub fn of_command(command: Vec<String>) -> Result<Self, ProfileError> {
+        let name = command.first().cloned().unwrap_or_default();
+        let start = Start {
+            command,
+            connect_s: connect_s(),
+            terminate_s: terminate_s(),
+            ..Start::default()
+        };
+        let profile = Self {
+            name,
+            start: Some(start),
+            meet: None,
+            claims: Claims::default(),
+            unsupported: Vec::new(),
+            pins: BTreeMap::new(),
+            folder: PathBuf::from("."),
+        };
+        profile.check().map_err(ProfileError::new)?;
+        Ok(profile)
+    }
+
+    /// The profile of the reference agent: `twinspec agent` of the program at `twinspec`.
+    ///
+    /// # Errors
+    /// When the path is no text.
+    pub fn reference(twinspec: &Path) -> Result<Self, ProfileError> {
+        let program = twinspec.to_str().ok_or_else(|| {
+            ProfileError::new(format!("the path {} is no text", twinspec.display()))
+        })?;
+        let words = REFERENCE.split_ascii_whitespace();
+        let command = std::iter::once(program).chain(words).map(str::to_owned).collect();
+        let mut profile = Self::of_command(command)?;
+        "reference agent".clone_into(&mut profile.name);
+        profile.claims.other_generations = vec![1, 2];
+        profile.claims.diagnostics = false;
+        Ok(profile)
+    }
+
+    /// Reads the TOML file at `path`.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong in it.
+    pub fn read(path: &Path) -> Result<Self, ProfileError> {
+        let problem =
+            |what: String| ProfileError::new(format!("agent profile {}: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let mut profile = Self::parse(&text).map_err(problem)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        profile.folder = folder.unwrap_or(Path::new(".")).to_owned();
+        Ok(profile)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match (&self.start, &self.meet) {
+            (Some(start), None) if start.command.first().is_none_or(String::is_empty) => {
+                return Err("start.command is empty: it says how the agent is started".to_owned());
+            }
+            (Some(start), None) => check_texts(start)?,
+            (None, Some(_)) => {}
+            _ => return Err("expected either [start] or [meet]".to_owned()),
+        }
+        if !(1..=3).contains(&self.claims.generation) {
+            let seen = self.claims.generation;
+            return Err(format!("claims.generation is {seen}, allowed are 1, 2 and 3"));
+        }
+        self.profile().check()
+    }
+
+    /// What every profile has.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        Profile {
+            name: Some(self.name.clone()),
+            unsupported: self.unsupported.clone(),
+            pins: self.pins.clone(),
+            ..Profile::default()
+        }
+    }
+}
+
+fn check_texts(start: &Start) -> Result<(), String> {
+    let files = start.files.iter().flat_map(|file| [&file.path, &file.text]);
+    let arguments = start.command.iter().chain(start.environment.values());
+    // A file's text may have braces of its own, as JSON has: only what looks like a word counts.
+    for text in arguments.chain(start.directory.iter()).chain(files) {
+        let words = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+        let is_word = |word: &str| {
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        let mut unknown = words.map(|(word, _)| word).filter(|word| is_word(word));
+        if let Some(word) = unknown.find(|word| !PLACEHOLDERS.contains(word)) {
+            let allowed = PLACEHOLDERS.join("}, {");
+            return Err(format!("there is no placeholder {{{word}}}, allowed are {{{allowed}}}"));
+        }
+    }
+    match start.files.iter().find(|file| !file.path.starts_with("{work_dir}/")) {
+        Some(file) => Err(format!("file {} does not lie in {{work_dir}}", file.path)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_says_how_the_agent_is_started() {
+        let text = "name = \"a\"\n[start]\ncommand = [\"./a\", \"--to={connection_string}\"]\n\
+                    [[start.files]]\npath = \"{work_dir}/c.json\"\ntext = '{\"id\": \"{device_id}\"}'\n\
+                    [claims]\ngeneration = 2";
+        let profile = AgentProfile::parse(text).unwrap();
+        assert_eq!((profile.claims.generation, profile.claims.components), (2, true));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, error) in [
+            ("name = \"a\"", "expected either [start] or [meet]"),
+            ("name = \"a\"\n[start]\ncommand = []", "start.command is empty"),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\", \"{hub}\"]",
+                "there is no placeholder {hub}, allowed are {connection_string}, {host}",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\ngeneration = 4",
+                "claims.generation is 4, allowed are 1, 2 and 3",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[[start.files]]\npath = \"/x\"\ntext = \"\"",
+                "file /x does not lie in {work_dir}",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[pins]\nA-X = \"b\"",
+                "there is no open point A-X",
+            ),
+        ] {
+            let seen = AgentProfile::parse(text).unwrap_err();
+            assert!(seen.contains(error), "{seen}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The transport floor: reconnection, back-off, keep-alive, sessions, TLS.
+
+mod lost;
+mod reconnect;
+mod session;
+mod tls;
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[reconnect::CASES, lost::CASES, session::CASES, tls::CASES];

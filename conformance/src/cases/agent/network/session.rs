@@ -1,0 +1,113 @@
+//! Login, keep-alive, subscriptions and what was missed.
+
+use twinspec_model::auth::SasToken;
+use twinspec_model::wire::mqtt::Connect;
+use twinspec_model::wire::username::UserName;
+
+use super::super::SCRIPTED;
+use crate::agent_body;
+use crate::bench::agent::{AgentBench, BACK, Script, What};
+use crate::case::Case;
+use crate::verdict::{Checked, Stop};
+
+/// The cases.
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "network-keep-alive",
+        title: "The keep-alive is on",
+        requirements: &["DEV-NET-010"],
+        needs: &[],
+        run: agent_body!(keep_alive),
+    },
+    Case {
+        id: "network-login",
+        title: "Client id, user name and token are those of the device",
+        requirements: &["DEV-NET-018"],
+        needs: &[],
+        run: agent_body!(login),
+    },
+    Case {
+        id: "network-subscribes-again",
+        title: "An agent that finds no session takes a deployment by a patch all the same",
+        requirements: &["DEV-NET-011"],
+        needs: SCRIPTED,
+        run: agent_body!(subscribes_again),
+    },
+    Case {
+        id: "network-missed",
+        title: "What was deployed while an agent was cut off is carried out when it is back",
+        requirements: &["DEV-NET-012"],
+        needs: SCRIPTED,
+        run: agent_body!(missed),
+    },
+];
+
+fn connect(agent: &AgentBench<'_>) -> Checked<Connect> {
+    let seen = agent.seen(0);
+    let connect = seen.iter().find_map(|seen| match &seen.what {
+        What::Connect(connect) => Some(connect.as_ref().clone()),
+        _ => None,
+    });
+    connect.ok_or_else(|| Stop::Harness("no CONNECT was seen".to_owned()))
+}
+
+async fn keep_alive(agent: &mut AgentBench<'_>) -> Checked {
+    agent.launch().await?;
+    let seconds = connect(agent)?.keep_alive;
+    let holds = (1..=1767).contains(&seconds);
+    agent.demand("DEV-NET-010", holds, "1 to 1767 s", format!("{seconds} s"));
+    Ok(())
+}
+
+async fn login(agent: &mut AgentBench<'_>) -> Checked {
+    agent.launch().await?;
+    let connect = connect(agent)?;
+    let identity = agent.identity().to_string();
+    agent.equal("DEV-NET-018", "client id", identity.clone(), connect.client_id.clone());
+    let text = connect.user_name.clone().unwrap_or_default();
+    let user_name = UserName::parse(&text);
+    let holds = user_name
+        .as_ref()
+        .is_some_and(|name| name.identity.to_string() == identity && name.api_version.is_some());
+    agent.demand("DEV-NET-018", holds, "the device's user name with api-version", text);
+    let password = connect.password.clone().unwrap_or_default();
+    let token = SasToken::parse(&String::from_utf8_lossy(&password));
+    agent.demand("DEV-NET-018", token.is_ok(), "a token", "another password");
+    Ok(())
+}
+
+async fn subscribes_again(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    // The hub forgets the session of a device that it forgot altogether: a new CONNECT with a clean
+    // session by somebody else has the same effect on a kept one.
+    agent.forget_session().await?;
+    agent.comes_back().await?;
+    agent.reads_twin("DEV-NET-011").await?;
+    agent.quiet().await;
+    let script = Script::good("a");
+    let plan = agent.plan(&[&script])?;
+    let deployed = agent.deploy(&plan).await?;
+    let report = agent.end_within("DEV-NET-011", BACK, &deployed).await?;
+    agent.demand_success("DEV-NET-011", &deployed, &report);
+    agent.demand_ran("DEV-NET-011", &[&script]);
+    Ok(())
+}
+
+async fn missed(agent: &mut AgentBench<'_>) -> Checked {
+    use crate::bench::agent::Treatment;
+    agent.start().await?;
+    agent.steer(|what| match what {
+        What::Connect(_) => Treatment::CutBefore,
+        _ => Treatment::Pass,
+    });
+    agent.cut();
+    agent.comes_back().await?;
+    let script = Script::good("missed");
+    let plan = agent.plan(&[&script])?;
+    let deployed = agent.deploy(&plan).await?;
+    agent.steer_no_more();
+    let report = agent.end_within("DEV-NET-012", BACK, &deployed).await?;
+    agent.demand_success("DEV-NET-012", &deployed, &report);
+    agent.demand_ran("DEV-NET-012", &[&script]);
+    Ok(())
+}

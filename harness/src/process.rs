@@ -1,0 +1,344 @@
+//! A program under test as a child process: a group of its own, its output captured, ended with
+//! everything it started.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// The environment variable by which a process is known that left the group of its parent.
+const MARK: &str = "TWINSPEC_CHILD_OF";
+
+/// Lines of output kept: the first ones and the last ones.
+const HEAD_LINES_MAX: usize = 200;
+const TAIL_LINES_MAX: usize = 100;
+
+/// Bytes of a line kept.
+const LINE_BYTES_MAX: usize = 1000;
+
+/// What to start and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The program: a path, or a name to be looked up.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables added to the environment of this process.
+    pub environment: Vec<(String, String)>,
+    /// Where it runs; here by default.
+    pub directory: Option<PathBuf>,
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.program.display())
+    }
+}
+
+/// What a program wrote, bounded.
+#[derive(Clone, Debug, Default)]
+pub struct Output(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    head: Vec<String>,
+    tail: VecDeque<String>,
+    count: usize,
+}
+
+impl Output {
+    fn push(&self, line: &[u8]) {
+        let kept = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        let line = String::from_utf8_lossy(kept).trim_end().to_owned();
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.count += 1;
+        if lines.head.len() < HEAD_LINES_MAX {
+            lines.head.push(line);
+        } else {
+            if lines.tail.len() == TAIL_LINES_MAX {
+                lines.tail.pop_front();
+            }
+            lines.tail.push_back(line);
+        }
+    }
+
+    /// The lines kept; where some were left out, a line says how many.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = lines.count - lines.head.len() - lines.tail.len();
+        let gap = (missing > 0).then(|| format!("[{missing} lines not kept]"));
+        lines.head.iter().cloned().chain(gap).chain(lines.tail.iter().cloned()).collect()
+    }
+
+    /// The last `count` lines that are not empty, for a message.
+    #[must_use]
+    pub fn last(&self, count: usize) -> Vec<String> {
+        let mut lines = self.lines();
+        lines.retain(|line| !line.is_empty());
+        lines.split_off(lines.len().saturating_sub(count))
+    }
+
+    /// How many lines were written.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+}
+
+/// A running program; dropping it kills it and everything it started.
+pub struct Process {
+    child: Child,
+    /// The group; gone when the child was waited for.
+    group: Option<Pid>,
+    mark: String,
+    output: Output,
+}
+
+/// How a program was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It had ended by itself before.
+    Before(ExitStatus),
+    /// It ended after SIGTERM.
+    Terminated(ExitStatus),
+    /// It did not end in time after SIGTERM and was killed.
+    Killed,
+}
+
+impl Process {
+    /// Starts a program with no input.
+    ///
+    /// # Errors
+    /// When it cannot be started; the message names it.
+    pub fn start(launch: &Launch) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot start {launch}: {error}"))
+        };
+        let mark = unique();
+        let mut command = Command::new(&launch.program);
+        command
+            .args(&launch.arguments)
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .env(MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(directory) = &launch.directory {
+            command.current_dir(directory);
+        }
+        let mut child = command.spawn().map_err(named)?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let output = Output::default();
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(capture(stdout, output.clone()));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(capture(stderr, output.clone()));
+        }
+        Ok(Self { child, group, mark, output })
+    }
+
+    /// What it wrote so far, to standard output and standard error.
+    #[must_use]
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten();
+        if status.is_some() {
+            self.group = None;
+        }
+        status
+    }
+
+    /// Waits until it ends by itself; `None` when it runs on.
+    pub async fn wait(&mut self, wait: Duration) -> Option<ExitStatus> {
+        let status = timeout(wait, self.child.wait()).await.ok()?.ok();
+        self.group = None;
+        status
+    }
+
+    /// SIGKILL to the program and all it started, as when the power fails.
+    pub async fn kill(mut self) {
+        self.end_group();
+        let _it_is_dead = self.child.wait().await;
+        self.group = None;
+    }
+
+    /// SIGTERM to the whole group and, when the program has not ended after `wait`, SIGKILL.
+    pub async fn terminate(mut self, wait: Duration) -> Ended {
+        if let Some(status) = self.exited() {
+            return Ended::Before(status);
+        }
+        if let Some(group) = self.group {
+            let _it_may_be_gone = kill_process_group(group, Signal::TERM);
+        }
+        match timeout(wait, self.child.wait()).await {
+            // What it started may outlive it: dropping sweeps it up.
+            Ok(Ok(status)) => Ended::Terminated(status),
+            Ok(Err(_)) | Err(_) => {
+                self.kill().await;
+                Ended::Killed
+            }
+        }
+    }
+
+    fn end_group(&mut self) {
+        if let Some(group) = self.group {
+            let _it_may_be_gone = kill_process_group(group, Signal::KILL);
+        }
+        sweep(&self.mark);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end_group();
+    }
+}
+
+async fn capture(mut stream: impl AsyncRead + Unpin, output: Output) {
+    let mut buffer = [0; 8192];
+    let mut line = Vec::new();
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        for byte in buffer.iter().take(read) {
+            if *byte == b'\n' {
+                output.push(&line);
+                line.clear();
+            } else if line.len() < LINE_BYTES_MAX {
+                line.push(*byte);
+            }
+        }
+    }
+    if !line.is_empty() {
+        output.push(&line);
+    }
+}
+
+/// A text that no other child has.
+fn unique() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Kills every process that carries `mark` in its environment: what left the group.
+fn sweep(mark: &str) {
+    let wanted = format!("{MARK}={mark}");
+    // Only where there is /proc; elsewhere the group has to do.
+    let Ok(entries) = std::fs::read_dir("/proc") else { return };
+    for entry in entries.flatten() {
+        let id = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        let Some(pid) = id.and_then(Pid::from_raw) else { continue };
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
+            let _it_may_be_gone = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Process {
+        let arguments = vec!["-c".to_owned(), script.to_owned()];
+        let launch = Launch { program: "sh".into(), arguments, ..Launch::default() };
+        Process::start(&launch).unwrap()
+    }
+
+    /// Waits for a first line and returns it.
+    async fn first_line(process: &Process) -> String {
+        for _ in 0..1000 {
+            if let Some(line) = process.output().lines().first() {
+                return line.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no line");
+    }
+
+    fn lives(pid: &str) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    }
+
+    async fn dies(pid: &str) -> bool {
+        for _ in 0..1000 {
+            if !lives(pid) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn what_ends_by_itself_is_seen_with_its_output() {
+        let mut process = shell("echo out; echo err >&2; exit 7");
+        assert_eq!(process.wait(SOON).await.unwrap().code(), Some(7));
+        first_line(&process).await;
+        assert!(matches!(process.terminate(SOON).await, Ended::Before(_)));
+    }
+
+    #[tokio::test]
+    async fn grandchildren_end_with_it() {
+        let process = shell("sleep 600 & echo $!; wait");
+        let grandchild = first_line(&process).await;
+        assert!(lives(&grandchild));
+        process.kill().await;
+        assert!(dies(&grandchild).await);
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_left_the_group_ends_too() {
+        let process = shell("setsid sleep 600 & sleep 0.2; echo $!; wait");
+        let grandchild = first_line(&process).await;
+        drop(process);
+        assert!(dies(&grandchild).await);
+    }
+
+    #[tokio::test]
+    async fn sigterm_is_ignored_only_for_a_while() {
+        let process = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done");
+        first_line(&process).await;
+        assert_eq!(process.terminate(Duration::from_millis(200)).await, Ended::Killed);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_output_is_bounded() {
+        let mut process = shell("i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done");
+        assert!(process.wait(SOON).await.is_some());
+        for _ in 0..1000 {
+            if process.output().count() == 20000 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let lines = process.output().lines();
+        assert_eq!(lines.len(), HEAD_LINES_MAX + 1 + TAIL_LINES_MAX);
+        assert_eq!(lines.last().unwrap(), "19999");
+        assert!(lines.contains(&"[19700 lines not kept]".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let launch = Launch { program: "twinspec-no-such-program".into(), ..Launch::default() };
+        let error = Process::start(&launch).err().unwrap().to_string();
+        assert!(error.contains("twinspec-no-such-program"), "{error}");
+    }
+}
