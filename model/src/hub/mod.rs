@@ -43,7 +43,7 @@ use crate::session::Session;
 use crate::throttle::Throttle;
 use crate::time::Time;
 use crate::twin::Twin;
-use crate::wire::coap::Message;
+use crate::wire::coap::{self, Message};
 use crate::wire::mqtt::{Malformed, Packet, Will};
 
 /// Names one connection of the shell, for MQTT or for LWM2M.
@@ -67,6 +67,8 @@ pub enum Input {
     Lwm2mOpened(ConnectionId),
     /// An LWM2M message arrived.
     Lwm2m(ConnectionId, Message),
+    /// Bytes arrived that are no LWM2M message.
+    Lwm2mMalformed(ConnectionId, coap::Malformed),
     /// The client's side of the connection ended.
     Closed(ConnectionId),
     /// An HTTP request arrived.
@@ -190,6 +192,11 @@ impl Hub {
             Input::Malformed(id, malformed) => self.malformed(now, id, &malformed, &mut outputs),
             Input::Lwm2mOpened(id) => self.lwm2m_opened(now, id),
             Input::Lwm2m(id, message) => self.lwm2m_message(now, id, &message, &mut outputs),
+            // Where the next message begins is not known any more.
+            Input::Lwm2mMalformed(id, _) => {
+                self.device_jobs.forget(id);
+                outputs.push(Output::Close(id));
+            }
             Input::Closed(id) => {
                 self.device_jobs.forget(id);
                 self.forget(now, id, &mut outputs);

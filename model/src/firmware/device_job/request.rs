@@ -15,6 +15,9 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30 * 60);
 /// The longest time a job may name.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest value that is written to a device, in bytes: with its path it fits into one message.
+pub const VALUE_BYTES_MAX: usize = 32 * 1024;
+
 /// What is done on each device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -122,7 +125,8 @@ fn work(parameters: &Map<String, Value>) -> Result<Work, Refusal> {
         "rebootDevice" => Ok(Work::Reboot),
         "factoryResetDevice" => Ok(Work::FactoryReset),
         "updateDeviceConfiguration" => {
-            Ok(Work::UpdateConfiguration(text(parameters, "Value", "a string")?.to_owned()))
+            let value = text(parameters, "Value", "a string")?;
+            Ok(Work::UpdateConfiguration(written("Value", value.to_owned())?))
         }
         "readDeviceProperties" => {
             let names = texts(parameters, "DevicePropertyNames")?;
@@ -146,8 +150,17 @@ fn write(parameters: &Map<String, Value>) -> Result<Work, Refusal> {
     let properties =
         properties.ok_or_else(|| missing("DeviceProperties", "an object with members"))?;
     let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let all = properties.iter().map(|(name, written)| Ok((property(name)?, value(written))));
+    let all = properties.iter();
+    let all = all.map(|(name, new)| Ok((property(name)?, written(name, value(new))?)));
     all.collect::<Result<_, Refusal>>().map(Work::WriteProperties)
+}
+
+fn written(name: &str, value: String) -> Result<String, Refusal> {
+    let length = value.len();
+    if length <= VALUE_BYTES_MAX {
+        return Ok(value);
+    }
+    Err(Refusal::invalid(format!("{name} has {length} bytes, allowed are {VALUE_BYTES_MAX}")))
 }
 
 fn property(name: &str) -> Result<&'static Resource, Refusal> {
