@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::bench::agent::firmware::words::{Pattern, SPELLINGS, Words};
+use crate::case::{Case, Claim, Group, Need, Role};
 use crate::profile::{Profile, ProfileError, Unsupported};
 
 /// The words in braces that stand for what only the run knows.
@@ -29,6 +31,10 @@ const REFERENCE: &str = "agent --mqtt {mqtt_url} --connection-string {connection
     --ca {ca_file} --root-keys {root_keys_file} --work-dir {work_dir} --generation {generation} \
     --components {components_file} --back-off-min-ms 200 --back-off-max-ms 2000 --resend-after 1 --answer-timeout 2 \
     --stall-timeout 1 --download-tries 2 --cancel-grace 2 --keep-alive 5";
+
+/// How a reference device of an older firmware-update pattern is started.
+const REFERENCE_DEVICE: &str = "--mqtt {mqtt_url} --connection-string {connection_string} \
+    --ca {ca_file} --unit-ms 40 --reconnect-ms 200";
 
 /// What an agent's vendor says of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,6 +141,44 @@ pub struct Claims {
     pub resumes: bool,
     /// Its reports are sent again after a refusal within so many seconds.
     pub resend_s: u64,
+    /// The older firmware-update patterns that it follows. An agent that follows any is judged by
+    /// these alone, and one that follows none by none of them.
+    pub patterns: Vec<Pattern>,
+    /// In which words it tells of updates by direct method.
+    pub spelling: Option<String>,
+    /// The images that it knows, for those patterns.
+    pub images: Images,
+    /// Seconds that an update may take at most, for those patterns.
+    pub attempt_s: u64,
+}
+
+/// Images that make a device of an older firmware-update pattern succeed or fail. An empty text
+/// means that it cannot be made to fail like that.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// The address of a good image.
+    pub good: String,
+    /// The check value of every good image.
+    pub check_value: String,
+    /// A check value that no image has.
+    pub wrong_check_value: String,
+    /// An https address from which nothing can be fetched.
+    pub missing: String,
+    /// The address of an image that can be fetched and not applied.
+    pub broken: String,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            good: "https://files.example/fw-9.bin".to_owned(),
+            check_value: "c0ffee77".to_owned(),
+            wrong_check_value: "0badf00d".to_owned(),
+            missing: "https://files.example/missing.bin".to_owned(),
+            broken: "https://files.example/broken.bin".to_owned(),
+        }
+    }
 }
 
 impl Default for Claims {
@@ -150,6 +194,10 @@ impl Default for Claims {
             restarts: true,
             resumes: true,
             resend_s: 40,
+            patterns: Vec::new(),
+            spelling: None,
+            images: Images::default(),
+            attempt_s: 30,
         }
     }
 }
@@ -205,7 +253,6 @@ impl AgentProfile {
         let mut profile = Self::of_command(command)?;
         "reference agent".clone_into(&mut profile.name);
         profile.claims.other_generations = vec![1, 2];
-        profile.claims.diagnostics = false;
         Ok(profile)
     }
 
@@ -242,7 +289,96 @@ impl AgentProfile {
             let seen = self.claims.generation;
             return Err(format!("claims.generation is {seen}, allowed are 1, 2 and 3"));
         }
+        self.check_spelling()?;
         self.profile().check()
+    }
+
+    /// Whoever tells of updates by direct method names the words (FW-S05).
+    fn check_spelling(&self) -> Result<(), String> {
+        let needs_one = self.claims.patterns.contains(&Pattern::DirectMethod);
+        let names: Vec<&str> = SPELLINGS.iter().map(|words| words.name).collect();
+        let allowed = names.join(", ");
+        match &self.claims.spelling {
+            Some(name) if Words::find(name).is_none() => {
+                Err(format!("claims.spelling is {name:?}, allowed are {allowed}"))
+            }
+            None if needs_one => Err(format!(
+                "claims.patterns has direct-method, so claims.spelling must be one of {allowed}"
+            )),
+            Some(_) if !needs_one => {
+                Err("claims.spelling is for agents with direct-method in claims.patterns"
+                    .to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whom the cases judge that concern such an agent.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        if self.claims.patterns.is_empty() { Role::Agent } else { Role::Device }
+    }
+
+    /// Whether `case` of `group` judges such an agent at all.
+    #[must_use]
+    pub fn concerns(&self, group: &Group, case: &Case) -> bool {
+        let claims = |need: &Need| match need {
+            Need::Claim(Claim::Pattern(pattern)) => self.claims.patterns.contains(pattern),
+            _ => true,
+        };
+        group.role == self.role() && case.needs.iter().all(claims)
+    }
+
+    /// The profile of the reference device of an older firmware-update pattern: `twinspec
+    /// firmware-device` of the program at `twinspec`.
+    ///
+    /// # Errors
+    /// When the path is no text, or the spelling does not go with the pattern.
+    pub fn reference_device(
+        twinspec: &Path,
+        pattern: Pattern,
+        spelling: Option<&str>,
+    ) -> Result<Self, ProfileError> {
+        let program = twinspec.to_str().ok_or_else(|| {
+            ProfileError::new(format!("the path {} is no text", twinspec.display()))
+        })?;
+        let mut command = vec![program.to_owned(), "firmware-device".to_owned()];
+        command.push(pattern.name().to_owned());
+        if let Some(spelling) = spelling {
+            command.extend(["--spelling".to_owned(), spelling.to_owned()]);
+        }
+        command.extend(REFERENCE_DEVICE.split_ascii_whitespace().map(str::to_owned));
+        let mut profile = Self::of_command(command)?;
+        profile.name = told_device(pattern, spelling);
+        profile.claim_pattern(pattern, spelling)
+    }
+
+    /// The profile of a device that runs inside this process.
+    ///
+    /// # Errors
+    /// When the spelling does not go with the pattern.
+    pub fn inner_device(pattern: Pattern, spelling: Option<&str>) -> Result<Self, ProfileError> {
+        let profile = Self {
+            name: told_device(pattern, spelling),
+            start: None,
+            meet: None,
+            claims: Claims::default(),
+            unsupported: Vec::new(),
+            pins: BTreeMap::new(),
+            folder: PathBuf::from("."),
+        };
+        profile.claim_pattern(pattern, spelling)
+    }
+
+    fn claim_pattern(
+        mut self,
+        pattern: Pattern,
+        spelling: Option<&str>,
+    ) -> Result<Self, ProfileError> {
+        self.claims.patterns = vec![pattern];
+        self.claims.spelling = spelling.map(str::to_owned);
+        self.check_spelling().map_err(ProfileError::new)?;
+        Ok(self)
     }
 
     /// What every profile has.
@@ -255,6 +391,11 @@ impl AgentProfile {
             ..Profile::default()
         }
     }
+}
+
+fn told_device(pattern: Pattern, spelling: Option<&str>) -> String {
+    let spelling = spelling.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("reference device {}{spelling}", pattern.name())
 }
 
 fn check_texts(start: &Start) -> Result<(), String> {
@@ -307,6 +448,20 @@ mod tests {
             (
                 "name = \"a\"\n[start]\ncommand = [\"a\"]\n[[start.files]]\npath = \"/x\"\ntext = \"\"",
                 "file /x does not lie in {work_dir}",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\npatterns = [\"direct-method\"]",
+                "claims.spelling must be one of tutorial-2016, dm-patterns, samples-2018, c-port",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\npatterns = [\"direct-method\"]\n\
+                 spelling = \"tutorial\"",
+                "claims.spelling is \"tutorial\", allowed are tutorial-2016, dm-patterns",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\npatterns = [\"twin-job\"]\n\
+                 spelling = \"c-port\"",
+                "claims.spelling is for agents with direct-method",
             ),
             (
                 "name = \"a\"\n[start]\ncommand = [\"a\"]\n[pins]\nA-X = \"b\"",

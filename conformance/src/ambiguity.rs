@@ -9,6 +9,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("../requirements/ambiguities.toml"),
     include_str!("../requirements/ambiguities-update.toml"),
     include_str!("../requirements/ambiguities-agent.toml"),
+    include_str!("../requirements/ambiguities-firmware.toml"),
 ];
 
 /// One open point.

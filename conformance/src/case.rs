@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::bench::Bench;
+use crate::bench::agent::firmware::Pattern;
 use crate::cases;
 use crate::verdict::Checked;
 
@@ -17,6 +18,8 @@ pub enum Role {
     Hub,
     /// A Device Update agent.
     Agent,
+    /// A device of an older firmware-update pattern.
+    Device,
 }
 
 impl Role {
@@ -26,6 +29,7 @@ impl Role {
         match self {
             Self::Hub => "hub",
             Self::Agent => "agent",
+            Self::Device => "device",
         }
     }
 }
@@ -74,6 +78,8 @@ pub enum Claim {
     Resumes,
     /// The suite starts it.
     Started,
+    /// It follows an older firmware-update pattern.
+    Pattern(Pattern),
 }
 
 impl Need {
@@ -137,6 +143,21 @@ macro_rules! agent_body {
     };
 }
 
+/// Turns an `async fn(&mut AgentBench<'_>) -> Checked` into the body of a [`Case`] of a device that
+/// follows an older firmware-update pattern.
+#[macro_export]
+macro_rules! firmware_body {
+    ($pattern:expr, $function:path $(, $argument:expr)*) => {
+        |bench| {
+            Box::pin(async move {
+                let mut agent = $crate::bench::agent::AgentBench::new(bench).await?;
+                let result = $function(&mut agent $(, $argument)*).await;
+                agent.finish_device($pattern, result).await
+            })
+        }
+    };
+}
+
 /// All groups.
 pub const GROUPS: &[Group] = &[
     hub("connection", cases::hub::connection::CASES),
@@ -147,6 +168,7 @@ pub const GROUPS: &[Group] = &[
     hub("query", cases::hub::query::CASES),
     hub("job", cases::hub::job::CASES),
     hub("configuration", cases::hub::configuration::CASES),
+    hub("firmware", cases::hub::firmware::CASES),
     hub("auth", cases::hub::auth::CASES),
     hub("registry", cases::hub::registry::CASES),
     hub("http", cases::hub::http::CASES),
@@ -161,7 +183,9 @@ pub const GROUPS: &[Group] = &[
     agent("hostile", cases::agent::hostile::CASES),
     agent("signature", cases::agent::signature::CASES),
     agent("manifest", cases::agent::manifest::CASES),
+    agent("diagnostics", cases::agent::diagnostics::CASES),
     agent("network", cases::agent::network::CASES),
+    device("firmware", cases::device::firmware::CASES),
 ];
 
 const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
@@ -170,6 +194,10 @@ const fn hub(subject: &'static str, cases: &'static [&'static [Case]]) -> Group 
 
 const fn agent(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
     Group { role: Role::Agent, subject, cases }
+}
+
+const fn device(subject: &'static str, cases: &'static [&'static [Case]]) -> Group {
+    Group { role: Role::Device, subject, cases }
 }
 
 /// All cases with their groups, in a fixed order.

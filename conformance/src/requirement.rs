@@ -35,6 +35,31 @@ impl fmt::Display for Level {
     }
 }
 
+/// Whom a demand concerns, where its family does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Party {
+    /// The hub.
+    Hub,
+    /// The device or its agent.
+    Agent,
+    /// Whoever watches an agent.
+    Observer,
+    /// The suite itself.
+    Suite,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Hub => "hub",
+            Self::Agent => "agent",
+            Self::Observer => "observer",
+            Self::Suite => "suite",
+        })
+    }
+}
+
 /// One numbered demand.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +68,9 @@ pub struct Requirement {
     pub id: String,
     /// How binding it is.
     pub level: Level,
+    /// Whom it concerns.
+    #[serde(default)]
+    pub role: Option<Party>,
     /// The demand in one sentence.
     pub statement: String,
     /// Where it comes from.
@@ -70,6 +98,21 @@ pub struct Family {
     /// Its requirements, in order.
     #[serde(rename = "requirement")]
     pub requirements: Vec<Requirement>,
+}
+
+impl Family {
+    /// Whether the requirement `id` belongs to the family, by its name: `HUB-TWIN-001` belongs to
+    /// `HUB-TWIN`, and `FW-B01` to `FW-B`.
+    #[must_use]
+    pub fn owns(&self, id: &str) -> bool {
+        name_of(id) == self.family
+    }
+}
+
+/// The name of the family of the requirement `id`.
+#[must_use]
+pub fn name_of(id: &str) -> &str {
+    id.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-')
 }
 
 macro_rules! sources {
@@ -103,6 +146,10 @@ sources![
     "adu-sig",
     "adu-import",
     "dev-net",
+    "fw-b",
+    "fw-c",
+    "fw-d",
+    "fw-s",
 ];
 
 /// All families in the order of the dossier.
@@ -134,7 +181,7 @@ mod tests {
             let family: Family = toml::from_str(text).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert_eq!(family.family.to_lowercase(), *name);
             for requirement in &family.requirements {
-                assert!(requirement.id.starts_with(&format!("{}-", family.family)));
+                assert!(family.owns(&requirement.id), "{}", requirement.id);
             }
         }
     }

@@ -8,6 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::case::{Case, Group};
+use crate::requirement::name_of;
 
 /// A parsed selector expression.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ impl Filter {
 
 fn matches(term: &str, group: &Group, case: &Case) -> bool {
     let requirement = |id: &&str| {
-        let family = id.rsplit_once('-').map_or(*id, |(family, _)| family);
+        let family = name_of(id);
         glob(term, id) || glob(term, family)
     };
     glob(term, case.id)

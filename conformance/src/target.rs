@@ -19,7 +19,7 @@ use twinspec_model::throttle::ThrottleRule;
 use twinspec_model::time::Time;
 
 use crate::agent_profile::AgentProfile;
-use crate::bench::agent::{Stage, Subject};
+use crate::bench::agent::{MakeDevice, Stage, Subject};
 use crate::case::Need;
 use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
@@ -131,6 +131,19 @@ impl Target {
     /// # Errors
     /// When the machine does not provide ports, keys or a folder for scratch files.
     pub async fn agent(profile: AgentProfile) -> io::Result<Self> {
+        Self::any_agent(profile, None).await
+    }
+
+    /// A device of an older firmware-update pattern that runs inside this process, made anew for
+    /// each start.
+    ///
+    /// # Errors
+    /// As [`Self::agent`].
+    pub async fn inner_device(profile: AgentProfile, make: MakeDevice) -> io::Result<Self> {
+        Self::any_agent(profile, Some(make)).await
+    }
+
+    async fn any_agent(profile: AgentProfile, inner: Option<MakeDevice>) -> io::Result<Self> {
         let stage = Stage::default();
         let name = profile.name.clone();
         let mut listen = Listen::default();
@@ -142,7 +155,7 @@ impl Target {
         let config = HubConfig::new("localhost", seed());
         let laid = (stage.overlay(), as_faithful as MakeOverlay);
         let target = Self::embedded_on(laid, config, claims, listen).await?;
-        let subject = Subject::new(profile, stage).await?;
+        let subject = Subject::new(profile, stage, inner).await?;
         if let Some(embedded) = &target.embedded {
             subject.trust(embedded.hub.ca_pem())?;
         }

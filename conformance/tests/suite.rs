@@ -3,7 +3,8 @@
 //! Judged is the embedded reference hub, or the hub that the environment names:
 //! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CONTROL`,
 //! `TWINSPEC_CA`, `TWINSPEC_PROFILE` and `TWINSPEC_NO_SLOW` mean what the flags of
-//! `twinspec test hub` mean.
+//! `twinspec test hub` mean. Cases about agents judge the reference agent, or the one whose profile
+//! `TWINSPEC_AGENT` names.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -34,21 +35,30 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-/// The hub and the runtime its clients live in: started by the first trial, so that a mere listing
+/// Hub or agent, and the runtime in which it is judged: started by the first trial, so that a mere listing
 /// touches no network.
 struct Stage {
     runtime: Runtime,
     target: Result<Arc<Target>, String>,
 }
 
-static STAGE: OnceLock<Stage> = OnceLock::new();
+static HUB: OnceLock<Stage> = OnceLock::new();
+static AGENT: OnceLock<Stage> = OnceLock::new();
 
 fn judge(case: Selected) -> Result<(), Failed> {
-    let stage = STAGE.get_or_init(|| {
-        let runtime = Runtime::new().expect("a tokio runtime can be started");
-        let target = runtime.block_on(target());
-        Stage { runtime, target }
-    });
+    let runtime = || Runtime::new().expect("a tokio runtime can be started");
+    let stage = match case.0.role {
+        Role::Hub => HUB.get_or_init(|| {
+            let runtime = runtime();
+            let target = runtime.block_on(target());
+            Stage { runtime, target }
+        }),
+        Role::Agent => AGENT.get_or_init(|| {
+            let runtime = runtime();
+            let target = runtime.block_on(agent());
+            Stage { runtime, target }
+        }),
+    };
     let target = stage.target.as_ref().map_err(Failed::from)?;
     let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
     let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);
@@ -64,6 +74,15 @@ fn judge(case: Selected) -> Result<(), Failed> {
                 .into())
         }
     }
+}
+
+async fn agent() -> Result<Arc<Target>, String> {
+    let profile = match env::var("TWINSPEC_AGENT") {
+        Ok(path) => AgentProfile::read(Path::new(&path)),
+        Err(_) => AgentProfile::reference(Path::new(env!("CARGO_BIN_EXE_twinspec"))),
+    };
+    let profile = profile.map_err(|error| error.to_string())?;
+    Target::agent(profile).await.map(Arc::new).map_err(|error| error.to_string())
 }
 
 async fn target() -> Result<Arc<Target>, String> {

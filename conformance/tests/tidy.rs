@@ -30,6 +30,10 @@ const COVERED: &[&str] = &[
     "HUB-HTTP",
     "JOB",
     "QRY",
+    "FW-B",
+    "FW-C",
+    "FW-D",
+    "FW-S",
 ];
 
 fn root() -> PathBuf {

@@ -1,4 +1,5 @@
-//! HTTP file server for update payloads and root key packages, which can also fail on purpose.
+//! HTTP file server for update payloads and root key packages, which can also fail on purpose, and
+//! a place for uploads.
 //!
 //! It answers ranges, logs every request, and serves each path as it is told: whole, cut short,
 //! changed, stalling, refused.
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,9 +24,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How long a client may take to send a request.
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The largest upload that is taken, in bytes.
+const UPLOAD_MAX: usize = 16 << 20;
 
 /// Requests kept in the log; more are only counted.
 const LOG_MAX: usize = 10_000;
@@ -52,6 +58,17 @@ pub enum Manner {
     RefusedFirst(u16, usize),
     /// The first request gets only the first bytes; later ones get what they ask for.
     CutFirst(usize),
+}
+
+/// How a folder takes what is uploaded into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// With 201.
+    Taken,
+    /// Not at all: this status is answered.
+    Refused(u16),
+    /// It never answers.
+    Stalled,
 }
 
 /// A request that was made.
@@ -85,6 +102,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     files: BTreeMap<String, File>,
+    /// Folders that take uploads, and how.
+    folders: BTreeMap<String, Intake>,
     hits: Vec<Hit>,
 }
 
@@ -123,6 +142,11 @@ impl ContentServer {
         self.state().files.insert(path.to_owned(), file);
     }
 
+    /// Takes uploads (PUT) below `folder` from now on.
+    pub fn take_uploads(&self, folder: &str, intake: Intake) {
+        self.state().folders.insert(format!("{folder}/"), intake);
+    }
+
     /// Serves what is at `path` in another manner from now on.
     pub fn set_manner(&self, path: &str, manner: Manner) {
         if let Some(file) = self.state().files.get_mut(path) {
@@ -135,6 +159,7 @@ impl ContentServer {
     pub fn forget(&self, prefix: &str) {
         let mut state = self.state();
         state.files.retain(|path, _| !path.starts_with(prefix));
+        state.folders.retain(|path, _| !path.starts_with(prefix));
         state.hits.retain(|hit| !hit.path.starts_with(prefix));
     }
 
@@ -175,9 +200,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
     let _latency_only_if_this_fails = tcp.set_nodelay(true);
-    let answer = service_fn(|request| {
-        let response = shared.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+    let answer = service_fn(|request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if *request.method() == Method::PUT {
+                return Ok::<_, Infallible>(shared.take(request).await);
+            }
+            Ok(shared.answer(&request))
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(REQUEST_WAIT);
@@ -186,6 +216,39 @@ async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// Takes an upload, or does not.
+    async fn take(&self, request: Request<Incoming>) -> Response<Part> {
+        let path = request.uri().path().trim_start_matches('/').to_owned();
+        let intake = {
+            let state = lock(&self.state);
+            let mut folders = state.folders.iter();
+            folders.find(|(folder, _)| path.starts_with(*folder)).map(|(_, intake)| *intake)
+        };
+        let body = Limited::new(request.into_body(), UPLOAD_MAX).collect();
+        let is_whole = timeout(REQUEST_WAIT, body).await.is_ok_and(|body| body.is_ok());
+        let status = match intake {
+            Some(Intake::Refused(status)) => status,
+            None => 404,
+            Some(Intake::Taken | Intake::Stalled) if !is_whole => 400,
+            Some(Intake::Taken | Intake::Stalled) => 201,
+        };
+        self.note(Hit { path, range: None, status, at: Instant::now() });
+        if intake == Some(Intake::Stalled) {
+            // It ends with the connection.
+            std::future::pending::<()>().await;
+        }
+        refused(status)
+    }
+
+    fn note(&self, hit: Hit) {
+        let mut state = lock(&self.state);
+        if state.hits.len() < LOG_MAX {
+            state.hits.push(hit);
+        }
+        drop(state);
+        self.bell.notify_waiters();
+    }
+
     fn answer(&self, request: &Request<Incoming>) -> Response<Part> {
         let path = request.uri().path().trim_start_matches('/').to_owned();
         let range = request.headers().get(RANGE).and_then(|value| value.to_str().ok());
@@ -196,13 +259,9 @@ impl Shared {
             None => empty(StatusCode::NOT_FOUND),
             Some(file) => file.answer(range),
         };
-        if state.hits.len() < LOG_MAX {
-            let status = response.status().as_u16();
-            let range = range.map(str::to_owned);
-            state.hits.push(Hit { path, range, status, at: Instant::now() });
-        }
         drop(state);
-        self.bell.notify_waiters();
+        let (status, range) = (response.status().as_u16(), range.map(str::to_owned));
+        self.note(Hit { path, range, status, at: Instant::now() });
         response
     }
 }

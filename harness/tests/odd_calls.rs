@@ -1,11 +1,6 @@
 //! Odd method calls and queries: every call is answered, whatever its device or its text does.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 use std::time::Duration;

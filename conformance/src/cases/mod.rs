@@ -3,4 +3,5 @@
 //! Expectations are written from the protocol dossier and never computed by the model.
 
 pub mod agent;
+pub mod device;
 pub mod hub;

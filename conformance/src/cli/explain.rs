@@ -54,6 +54,9 @@ fn explain_requirement(id: &str) -> Option<String> {
     if !broken_by.is_empty() {
         text.push_str(&format!("  mutants    {}\n", broken_by.join(", ")));
     }
+    if let Some(role) = requirement.role {
+        text.push_str(&format!("  concerns   {role}\n"));
+    }
     if let Some(ambiguity) = &requirement.ambiguity {
         text.push_str(&format!("  open point {ambiguity}\n"));
     }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod explain;
+mod firmware;
 mod list;
 mod mutants;
 mod schema;
@@ -46,6 +47,10 @@ enum Command {
     List(list::Options),
     /// Explain a requirement, a case, a mutant or an open point of the sources by its id
     Explain(explain::Options),
+    /// Show an older firmware update on the embedded hub, phase by phase
+    Firmware(firmware::Options),
+    /// Run the device of an older firmware-update pattern until Ctrl-C or SIGTERM
+    FirmwareDevice(firmware::DeviceOptions),
     /// Keep the golden vectors in step with the model
     Vectors {
         #[command(subcommand)]
@@ -97,6 +102,8 @@ pub fn main() -> ExitCode {
         Some(Command::Agent(options)) => agent::agent(&options),
         Some(Command::List(options)) => list::list(&options),
         Some(Command::Explain(options)) => explain::explain(&options),
+        Some(Command::Firmware(options)) => firmware::show(&options),
+        Some(Command::FirmwareDevice(options)) => firmware::device(&options),
         Some(Command::Vectors { action }) => vectors::vectors(&action),
         Some(Command::Mutants(options)) => mutants::mutants(&options),
         Some(Command::Schema(options)) => schema::schema(&options),

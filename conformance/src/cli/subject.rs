@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::Trouble;
 use crate::agent_profile::AgentProfile;
-use crate::case::Role;
+use crate::bench::agent::firmware::Pattern;
+use crate::case::{Case, Group, Role};
 use crate::profile::Profile;
 use crate::target::{Parts, Target};
 
@@ -16,6 +17,12 @@ pub(super) struct AgentOptions {
     /// How the agent is started and what it claims, TOML (conformance/AGENTS.md)
     #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT", conflicts_with = "command")]
     profile: Option<PathBuf>,
+    /// Judge the reference device of an older firmware-update pattern instead of the reference agent
+    #[arg(long, value_enum, conflicts_with_all = ["profile", "command"])]
+    pattern: Option<Pattern>,
+    /// Its words, for direct-method: tutorial-2016, dm-patterns, samples-2018 or c-port
+    #[arg(long, value_name = "NAME", requires = "pattern")]
+    spelling: Option<String>,
     /// Program and arguments that start the agent, with placeholders such as {connection_string};
     /// it claims everything
     #[arg(last = true, value_name = "COMMAND")]
@@ -30,7 +37,12 @@ impl AgentOptions {
             (None, false) => {
                 AgentProfile::of_command(self.command.clone()).map_err(Trouble::usage)?
             }
-            (None, true) => return Subject::reference_agent(),
+            (None, true) => match self.pattern {
+                None => return Subject::reference_agent(),
+                Some(pattern) => {
+                    return Subject::reference_device(pattern, self.spelling.as_deref());
+                }
+            },
         };
         Ok(Subject::Agent(Box::new(profile)))
     }
@@ -63,10 +75,33 @@ impl Subject {
         Ok(Self::Agent(Box::new(profile)))
     }
 
-    pub(super) fn role(&self) -> Role {
+    /// `twinspec firmware-device` of this program.
+    pub(super) fn reference_device(
+        pattern: Pattern,
+        spelling: Option<&str>,
+    ) -> Result<Self, Trouble> {
+        let twinspec = std::env::current_exe().map_err(Trouble::environment)?;
+        let profile = AgentProfile::reference_device(&twinspec, pattern, spelling);
+        Ok(Self::Agent(Box::new(profile.map_err(Trouble::usage)?)))
+    }
+
+    /// Everything that is ours: the embedded hub, the reference agent, a reference device for each
+    /// older firmware-update pattern.
+    pub(super) fn ours() -> Result<Vec<Self>, Trouble> {
+        Ok(vec![
+            Self::embedded_hub(),
+            Self::reference_agent()?,
+            Self::reference_device(Pattern::TwinJob, None)?,
+            Self::reference_device(Pattern::DirectMethod, Some("tutorial-2016"))?,
+            Self::reference_device(Pattern::DirectMethod2018, None)?,
+        ])
+    }
+
+    /// Whether `case` judges it at all.
+    pub(super) fn is_judged_by(&self, group: &Group, case: &Case) -> bool {
         match self {
-            Self::Hub { .. } => Role::Hub,
-            Self::Agent(_) => Role::Agent,
+            Self::Hub { .. } => group.role == Role::Hub,
+            Self::Agent(profile) => profile.concerns(group, case),
         }
     }
 

@@ -128,7 +128,7 @@ fn patience(text: &str) -> Result<f64, String> {
 
 /// `twinspec` alone.
 pub(super) fn embedded(run: &RunOptions) -> Done {
-    start(vec![Subject::embedded_hub(), Subject::reference_agent()?], run)
+    start(Subject::ours()?, run)
 }
 
 /// `twinspec test`.
@@ -200,9 +200,11 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
         Some(path) => KnownFailures::read(path).map_err(Trouble::usage)?,
     };
     let filter = Filter::parse(&options.filter);
-    let is_judged = |role| subjects.iter().any(|subject| subject.role() == role);
+    let is_judged = |group: &case::Group, case: &case::Case| {
+        subjects.iter().any(|subject| subject.is_judged_by(group, case))
+    };
     let mut cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| is_judged(group.role) && filter.selects(group, case))
+        .filter(|(group, case)| is_judged(group, case) && filter.selects(group, case))
         .collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
@@ -230,9 +232,8 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     runtime()?.block_on(async {
         let mut plans = Vec::new();
         for subject in subjects {
-            let role = subject.role();
-            let cases: Vec<Selected> =
-                cases.iter().copied().filter(|(group, _)| group.role == role).collect();
+            let is_judged = |(group, case): &Selected| subject.is_judged_by(group, case);
+            let cases: Vec<Selected> = cases.iter().copied().filter(is_judged).collect();
             if !cases.is_empty() {
                 plans.push((subject.target().await?, cases));
             }

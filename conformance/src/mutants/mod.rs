@@ -5,6 +5,7 @@
 //! comes out of it.
 
 pub mod agent;
+pub mod firmware;
 pub mod hub;
 pub mod overlay;
 
@@ -23,6 +24,7 @@ use crate::profile::Profile;
 use crate::run::{self, Selected};
 use crate::target::{MakeOverlay, Target};
 use crate::verdict::{Outcome, Verdict};
+use firmware::DeviceMutant;
 
 /// How much shorter budgets are than against a hub that is expected to be right.
 const PATIENCE: f64 = 0.03;
@@ -79,6 +81,8 @@ enum Kind {
     Hub(MakeOverlay),
     /// The reference agent's, which is started with the mutant's id.
     Agent,
+    /// That of a reference device of an older firmware-update pattern.
+    Device(&'static DeviceMutant),
 }
 
 impl Entry {
@@ -88,6 +92,7 @@ impl Entry {
         match self.kind {
             Kind::Hub(_) => Role::Hub,
             Kind::Agent => Role::Agent,
+            Kind::Device(_) => Role::Device,
         }
     }
 }
@@ -107,7 +112,13 @@ pub fn all() -> impl Iterator<Item = Entry> {
         requirements: defect.requirements,
         kind: Kind::Agent,
     });
-    hub.chain(agent)
+    let device = firmware::all().map(|mutant| Entry {
+        id: mutant.id,
+        title: mutant.title,
+        requirements: mutant.requirements,
+        kind: Kind::Device(mutant),
+    });
+    hub.chain(agent).chain(device)
 }
 
 /// Runs the cases that could see `mutant` against it; the reference agent is that of the program at
@@ -120,14 +131,19 @@ pub async fn try_out(mutant: &Entry, twinspec: &Path) -> io::Result<Kill> {
     let mut target = match mutant.kind {
         Kind::Hub(overlay) => Target::mutant(overlay, Profile::default()).await?,
         Kind::Agent => reference_agent(twinspec, Some(mutant.id)).await?,
+        Kind::Device(mutant) => mutant.kind.target(mutant.lay).await?,
     };
     target.patience = patience(mutant.role());
     let names = |case: &case::Case| {
         case.requirements.iter().any(|requirement| mutant.requirements.contains(requirement))
     };
     let role = mutant.role();
+    let is_judged = |group: &case::Group, case: &case::Case| match mutant.kind {
+        Kind::Hub(_) | Kind::Agent => group.role == role,
+        Kind::Device(mutant) => mutant.kind.is_judged_by(group, case),
+    };
     let cases: Vec<Selected> =
-        case::all().filter(|(group, case)| group.role == role && names(case)).collect();
+        case::all().filter(|(group, case)| is_judged(group, case) && names(case)).collect();
     let outcomes =
         run::run(&Arc::new(target), &cases, jobs(role), &Leftovers::default(), |_, _| {}).await;
     let killers = outcomes.iter().filter(|(_, outcome)| sees(mutant, outcome));
@@ -149,14 +165,14 @@ async fn reference_agent(twinspec: &Path, defect: Option<&str>) -> io::Result<Ta
 fn patience(role: Role) -> f64 {
     match role {
         Role::Hub => PATIENCE,
-        Role::Agent => AGENT_PATIENCE,
+        Role::Agent | Role::Device => AGENT_PATIENCE,
     }
 }
 
 fn jobs(role: Role) -> usize {
     match role {
         Role::Hub => JOBS,
-        Role::Agent => AGENT_JOBS,
+        Role::Agent | Role::Device => AGENT_JOBS,
     }
 }
 
@@ -182,7 +198,7 @@ pub async fn canary(mutants: &[Entry], twinspec: &Path) -> io::Result<Vec<&'stat
         }
         let mut target = match role {
             Role::Hub => Target::embedded(Profile::default()).await?,
-            Role::Agent => reference_agent(twinspec, None).await?,
+            Role::Agent | Role::Device => reference_agent(twinspec, None).await?,
         };
         target.patience = patience(role);
         let leftovers = Leftovers::default();
@@ -191,6 +207,11 @@ pub async fn canary(mutants: &[Entry], twinspec: &Path) -> io::Result<Vec<&'stat
         let found = outcomes.into_iter().filter(|(_, outcome)| finds(outcome));
         alarms.extend(found.map(|((_, case), _)| case.id));
     }
+    let of_device = mutants.iter().filter_map(|mutant| match mutant.kind {
+        Kind::Device(mutant) => Some(mutant),
+        Kind::Hub(_) | Kind::Agent => None,
+    });
+    alarms.extend(firmware::canary(&of_device.collect::<Vec<_>>()).await?);
     Ok(alarms)
 }
 

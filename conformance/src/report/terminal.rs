@@ -161,9 +161,8 @@ fn left_behind(report: &Report) -> String {
 /// Place and title of the family that a case is mainly about.
 fn family_of(case: &CaseRecord) -> (usize, String) {
     let first = case.requirements.first().map(String::as_str).unwrap_or_default();
-    let owns = |family: &requirement::Family| first.starts_with(&format!("{}-", family.family));
     let families = &requirement::FAMILIES;
-    let position = families.iter().position(owns).unwrap_or(families.len());
+    let position = families.iter().position(|family| family.owns(first)).unwrap_or(families.len());
     let title =
         families.get(position).map_or("Open points of the sources", |family| family.title.as_str());
     (position, title.to_owned())

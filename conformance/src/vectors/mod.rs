@@ -7,6 +7,7 @@
 mod agent_phase;
 mod configuration_target;
 mod device_job;
+mod firmware;
 pub mod foreign;
 mod import_manifest;
 mod job_transition;
@@ -63,6 +64,7 @@ pub const FAMILIES: &[Family] = &[
         inputs: configuration_target::inputs,
     },
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family { name: "firmware", answer: firmware::answer, inputs: firmware::inputs },
     Family {
         name: "import-manifest",
         answer: import_manifest::answer,
@@ -77,6 +79,11 @@ pub const FAMILIES: &[Family] = &[
         name: "job-transition",
         answer: job_transition::answer,
         inputs: job_transition::inputs,
+    },
+    Family {
+        name: "manifest-signature",
+        answer: manifest_signature::answer,
+        inputs: manifest_signature::inputs,
     },
     Family { name: "method", answer: method::answer, inputs: method::inputs },
     Family { name: "query-eval", answer: query_eval::answer, inputs: query_eval::inputs },

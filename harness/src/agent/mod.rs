@@ -15,6 +15,8 @@ mod script;
 mod shell;
 mod simulator;
 mod store;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::collections::BTreeMap;

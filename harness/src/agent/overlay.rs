@@ -3,6 +3,8 @@
 use twinspec_model::agent::{Input, Output, Settings};
 use twinspec_model::wire::username::UserName;
 
+use super::Limits;
+
 /// What becomes of something that the machine wants.
 #[derive(Debug)]
 pub enum Effect {
@@ -16,6 +18,9 @@ pub enum Effect {
 pub trait Overlay: Send {
     /// May change what the agent is, before it starts.
     fn settings(&mut self, _settings: &mut Settings) {}
+
+    /// May change how long things may take.
+    fn limits(&mut self, _limits: &mut Limits) {}
 
     /// May change with which user name it logs in.
     fn user_name(&mut self, _user_name: &mut UserName) {}

@@ -98,12 +98,14 @@ impl Script<'_> {
             }
         };
         tokio::select! {
+            // A phase that is not wanted any more never begins.
+            biased;
+            () = stop.asked() => Ok(None),
             got = timeout(self.handlers.phase, free) => {
                 let late = "a handler of an earlier run still works";
                 got.map_err(|_| io::Error::other(late))??;
                 Ok(Some(lock))
             }
-            () = stop.asked() => Ok(None),
         }
     }
 

@@ -48,6 +48,7 @@ pub async fn run(
     let store = Store::open(&config.work_dir)?;
     config.log = store.keeping(config.log)?;
     let persisted = store.load()?;
+    overlay.limits(&mut config.limits);
     let mut settings = settings(&config);
     overlay.settings(&mut settings);
     let login = login(&config, &settings, overlay.as_mut())?;

@@ -17,7 +17,7 @@ pub const INVALID_URL: &str = "Invalid URL format.  Must use https:// protocol."
 pub const ALREADY_RUNNING: &str = "Firmware update already running";
 
 /// The words of one variant (firmware-patterns.md § c.6).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Spelling {
     /// What the variant is called in profiles.
     pub name: &'static str,
@@ -41,6 +41,11 @@ pub struct Spelling {
     pub apply_failed: &'static str,
     /// Whether the payload of the call is the bare address instead of an object.
     pub bare_payload: bool,
+    /// Whether the address is looked at before the call is answered; otherwise the call is accepted
+    /// and the download fails (§ c.2).
+    pub checks_first: bool,
+    /// The status of the answer to a call that comes while an update is under way (A-F08).
+    pub busy: i64,
 }
 
 /// All variants; the first is that of the tutorial.
@@ -57,6 +62,8 @@ pub const SPELLINGS: [Spelling; 4] = [
         applied: Some("applyComplete"),
         apply_failed: "applyFailed",
         bare_payload: false,
+        checks_first: false,
+        busy: 409,
     },
     Spelling {
         name: "dm-patterns",
@@ -70,6 +77,8 @@ pub const SPELLINGS: [Spelling; 4] = [
         applied: Some("apply firmware image complete"),
         apply_failed: "Apply image failed",
         bare_payload: false,
+        checks_first: true,
+        busy: 409,
     },
     Spelling {
         name: "samples-2018",
@@ -83,6 +92,8 @@ pub const SPELLINGS: [Spelling; 4] = [
         applied: Some("apply firmware image complete"),
         apply_failed: "apply image failed",
         bare_payload: false,
+        checks_first: true,
+        busy: 409,
     },
     Spelling {
         name: "c-port",
@@ -96,6 +107,8 @@ pub const SPELLINGS: [Spelling; 4] = [
         applied: None,
         apply_failed: "applyFailed",
         bare_payload: true,
+        checks_first: true,
+        busy: 400,
     },
 ];
 
@@ -137,6 +150,8 @@ pub struct DirectMethodDevice {
     spelling: &'static Spelling,
     /// The address of the image, frozen, and where the attempt stands.
     attempt: Option<(String, Step)>,
+    /// What was reported so far.
+    shown: Map<String, Value>,
 }
 
 /// Where an attempt stands.
@@ -163,7 +178,7 @@ impl DirectMethodDevice {
     /// An idle device that spells as `spelling` does.
     #[must_use]
     pub fn new(spelling: &'static Spelling) -> Self {
-        Self { spelling, attempt: None }
+        Self { spelling, attempt: None, shown: Map::new() }
     }
 
     fn call(&mut self, now: Time, payload: &Value) -> Vec<Output> {
@@ -171,9 +186,10 @@ impl DirectMethodDevice {
             if self.spelling.bare_payload { Some(payload) } else { payload.get("fwPackageUri") };
         let uri = uri.and_then(Value::as_str).unwrap_or_default();
         if self.attempt.is_some() {
-            return vec![Output::Answer { status: 409, payload: json!(ALREADY_RUNNING) }];
+            let status = self.spelling.busy;
+            return vec![Output::Answer { status, payload: json!(ALREADY_RUNNING) }];
         }
-        if !uri.starts_with("https://") {
+        if self.spelling.checks_first && !is_secure(uri) {
             return vec![Output::Answer { status: 400, payload: json!(INVALID_URL) }];
         }
         let answer = Output::Answer { status: 200, payload: json!(self.spelling.accepted) };
@@ -194,15 +210,37 @@ impl DirectMethodDevice {
         outputs
     }
 
-    fn report(&self, status: &str, time: Option<(&str, Time)>, mut members: Value) -> Output {
+    fn report(&mut self, status: &str, time: Option<(&str, Time)>, mut members: Value) -> Output {
         if let Some(members) = members.as_object_mut() {
             members.insert("status".to_owned(), json!(status));
             members.extend(time.map(|(name, time)| (name.to_owned(), json!(time.to_string()))));
+            for (name, value) in members {
+                self.shown.insert(name.clone(), value.clone());
+            }
         }
         Output::Report(self.spelling.under_root(members))
     }
 
+    /// After a reconnect: what was reported is reported again, unless the twin shows it.
+    fn connected(&self, reported: &Value) -> Vec<Output> {
+        let there = self.spelling.root.iter().try_fold(reported, |value, name| value.get(name));
+        let shows = |(name, value): (&String, &Value)| {
+            let there = there.and_then(|members| members.get(name)).unwrap_or(&Value::Null);
+            there == value
+        };
+        if self.shown.iter().all(shows) {
+            return Vec::new();
+        }
+        vec![Output::Report(self.spelling.under_root(Value::Object(self.shown.clone())))]
+    }
+
     fn enter(&mut self, uri: String, step: Step, outputs: &mut Vec<Output>) {
+        if step == Step::Downloading && !is_secure(&uri) {
+            let code = "InvalidUrl".to_owned();
+            let failure = Failure { code, message: INVALID_URL.to_owned() };
+            outputs.push(self.report(self.spelling.download_failed, None, error(&failure)));
+            return;
+        }
         let work = Work { phase: step.phase(), uri: uri.clone(), check: String::new() };
         outputs.push(Output::Begin(work));
         self.attempt = Some((uri, step));
@@ -238,7 +276,9 @@ impl DirectMethodDevice {
             }
             (Step::Applying, Ok(())) => {
                 let time = Some(("lastFirmwareUpdate", now));
-                outputs.extend(words.applied.map(|applied| self.report(applied, time, none())));
+                if let Some(applied) = words.applied {
+                    outputs.push(self.report(applied, time, none()));
+                }
             }
         }
         outputs
@@ -249,16 +289,24 @@ impl Device for DirectMethodDevice {
     fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         match input {
             Input::Called { name, payload } if name == METHOD => self.call(now, &payload),
-            // As the device SDKs answer for a method without a handler.
+            // As the C port does (§ c.6), and as the device SDKs do without a handler.
+            Input::Called { .. } if self.spelling.bare_payload => {
+                vec![Output::Answer { status: 400, payload: Value::Null }]
+            }
             Input::Called { .. } => vec![Output::Answer { status: 501, payload: Value::Null }],
             Input::Done(phase, result) => self.done(now, phase, result),
-            Input::Connected { .. } | Input::Desired(_) => Vec::new(),
+            Input::Connected { reported, .. } => self.connected(&reported),
+            Input::Desired(_) => Vec::new(),
         }
     }
 
     fn is_busy(&self) -> bool {
         self.attempt.is_some()
     }
+}
+
+fn is_secure(uri: &str) -> bool {
+    uri.starts_with("https://")
 }
 
 fn error(failure: &Failure) -> Value {

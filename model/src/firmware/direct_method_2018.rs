@@ -55,13 +55,15 @@ pub struct DirectMethod2018Device {
     status: Status,
     /// The payload of the call, which is the address of the image, and the phase.
     attempt: Option<(String, Phase)>,
+    /// What was reported so far.
+    shown: Map<String, Value>,
 }
 
 impl DirectMethod2018Device {
     /// A device that was just started.
     #[must_use]
     pub fn new() -> Self {
-        Self { status: Status::StandBy, attempt: None }
+        Self { status: Status::StandBy, attempt: None, shown: Map::new() }
     }
 
     fn report(&mut self, now: Time, status: Status) -> Output {
@@ -70,7 +72,16 @@ impl DirectMethod2018Device {
             ("firmwareStatus".to_owned(), json!(status.name())),
             (status.companion().to_owned(), json!(blank_separated(now))),
         ];
+        self.shown.extend(members.clone());
         Output::Report(Value::Object(Map::from_iter(members)))
+    }
+
+    /// At the start the beginning, after a reconnect the truth with the times of then.
+    fn connected(&mut self, now: Time) -> Output {
+        if self.shown.is_empty() {
+            return self.report(now, Status::StandBy);
+        }
+        Output::Report(Value::Object(self.shown.clone()))
     }
 
     fn enter(&mut self, uri: String, phase: Phase) -> Output {
@@ -114,8 +125,7 @@ impl Default for DirectMethod2018Device {
 impl Device for DirectMethod2018Device {
     fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         match input {
-            // After a reconnect the truth is reported, not the beginning.
-            Input::Connected { .. } => vec![self.report(now, self.status)],
+            Input::Connected { .. } => vec![self.connected(now)],
             Input::Called { name, payload } if name == METHOD => self.call(&payload),
             Input::Called { .. } => {
                 let payload = json!({ "Response": "Unknown method" });

@@ -7,11 +7,35 @@
 pub mod device_job;
 pub mod direct_method;
 pub mod direct_method_2018;
+pub mod observer;
 pub mod twin_job;
 
 use serde_json::Value;
 
 use crate::time::Time;
+
+/// A pattern whose device reports in its twin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pattern {
+    /// (b) of 2018: a job writes desired properties.
+    TwinJob,
+    /// (c) of 2016: a direct method, told in one of several spellings.
+    DirectMethod(&'static direct_method::Spelling),
+    /// (d) of 2018: a direct method, told at the root of reported.
+    DirectMethod2018,
+}
+
+impl Pattern {
+    /// A device of the pattern that was just started.
+    #[must_use]
+    pub fn device(self) -> Box<dyn Device> {
+        match self {
+            Self::TwinJob => Box::new(twin_job::TwinJobDevice::new(twin_job::FIRST_VERSION)),
+            Self::DirectMethod(words) => Box::new(direct_method::DirectMethodDevice::new(words)),
+            Self::DirectMethod2018 => Box::new(direct_method_2018::DirectMethod2018Device::new()),
+        }
+    }
+}
 
 /// Work that a device does on its own and that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

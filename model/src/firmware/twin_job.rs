@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{Device, Failure, Input, Output, Phase, Work};
 use crate::time::Time;
 
+/// What a device runs that was never updated (§ b.4).
+pub const FIRST_VERSION: &str = "1.0.0";
 /// Detail of a refused request: the version is there already (check 1).
 pub const UP_TO_DATE: &str = "Firmware already up to date";
 /// Detail of a refused request: another update is under way (check 2).
@@ -79,6 +81,8 @@ pub struct TwinJobDevice {
     detail: String,
     began: Option<Time>,
     ended: Option<Time>,
+    /// Whether the twin was never read.
+    fresh: bool,
     /// `desired.firmware` as far as it is known: patches bring parts of it.
     wanted: Map<String, Value>,
     /// The request that is worked on, frozen, and its phase.
@@ -88,7 +92,8 @@ pub struct TwinJobDevice {
 }
 
 impl TwinJobDevice {
-    /// An idle device that runs `version`.
+    /// An idle device that runs `version`, unless its twin knows of a later one: the device has no
+    /// other memory across restarts.
     #[must_use]
     pub fn new(version: &str) -> Self {
         Self {
@@ -97,6 +102,7 @@ impl TwinJobDevice {
             detail: String::new(),
             began: None,
             ended: None,
+            fresh: true,
             wanted: Map::new(),
             attempt: None,
             failed: None,
@@ -252,7 +258,12 @@ impl Device for TwinJobDevice {
     fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
         match input {
-            Input::Connected { desired, .. } => {
+            Input::Connected { desired, reported } => {
+                let known = reported.pointer("/firmware/currentFwVersion").and_then(Value::as_str);
+                if let Some(version) = known.filter(|text| self.fresh && !text.is_empty()) {
+                    version.clone_into(&mut self.version);
+                }
+                self.fresh = false;
                 outputs.push(self.block());
                 self.wanted = firmware(&desired).cloned().unwrap_or_default();
                 if !self.wanted.is_empty() {

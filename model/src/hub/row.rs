@@ -15,10 +15,9 @@ impl Row for Entity {
         match (root, rest) {
             ("tags", path) if !self.twin.tags.is_empty() => user_member(&self.twin.tags, path),
             ("properties", []) => Datum::Object,
-            ("properties", [side, path @ ..]) => match side.as_str() {
-                "desired" => property(&self.twin.desired, MetadataStyle::Desired, path),
-                "reported" => property(&self.twin.reported, MetadataStyle::Reported, path),
-                _ => Datum::Undefined,
+            ("properties", [side, path @ ..]) => match self.side(side) {
+                Some((section, style)) => property(section, style, path),
+                None => Datum::Undefined,
             },
             (root, path) => self
                 .twin_member(root)
@@ -28,6 +27,27 @@ impl Row for Entity {
 
     fn to_value(&self) -> Value {
         self.twin_json()
+    }
+
+    fn touch(&self, root: &str, rest: &[String], depth: usize) -> usize {
+        match (root, rest) {
+            ("tags", path) => self.twin.tags.touch(path, depth),
+            ("properties", [side, path @ ..]) => {
+                self.side(side).map_or(0, |(section, _)| section.touch(path, depth))
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Entity {
+    /// The section of `properties` called `name`.
+    fn side(&self, name: &str) -> Option<(&Section, MetadataStyle)> {
+        match name {
+            "desired" => Some((&self.twin.desired, MetadataStyle::Desired)),
+            "reported" => Some((&self.twin.reported, MetadataStyle::Reported)),
+            _ => None,
+        }
     }
 }
 

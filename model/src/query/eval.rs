@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::ast::{Column, Comparison, Expr, Function, Item, Operator, Query, Select};
+use super::ast::{Column, Comparison, Expr, Function, Item, Operator, Path, Query, Select};
 use super::row::{Datum, Row};
 
 impl Query {
@@ -16,6 +16,13 @@ impl Query {
             return self.groups(matching).into_iter().take(top).collect();
         }
         matching.take(top).map(|row| self.project(&row)).collect()
+    }
+
+    /// The path that is looked at first in every row, if any is.
+    #[must_use]
+    pub fn first_path(&self) -> Option<&Path> {
+        let of_condition = self.condition.as_ref().and_then(Expr::first_path);
+        of_condition.or(self.group_by.as_ref())
     }
 
     /// The most rows that the result has.
@@ -94,6 +101,21 @@ impl Expr {
             Self::List(_) => Datum::Undefined,
             Self::Literal(literal) => Datum::constant(literal),
             Self::Path(path) => path.find(row),
+        }
+    }
+
+    fn first_path(&self) -> Option<&Path> {
+        match self {
+            Self::And(links) | Self::Or(links) | Self::Call(_, links) => {
+                links.iter().find_map(Self::first_path)
+            }
+            Self::Arithmetic(inner, _) | Self::Negate(inner) | Self::Not(inner) => {
+                inner.first_path()
+            }
+            Self::Compare(left, _, right) => left.first_path().or_else(|| right.first_path()),
+            Self::List(_) | Self::Literal(_) => None,
+            Self::Member { value, .. } => value.first_path(),
+            Self::Path(path) => Some(path),
         }
     }
 

@@ -51,6 +51,13 @@ pub trait Row {
 
     /// The whole row.
     fn to_value(&self) -> Value;
+
+    /// Reads a little of what [`Self::look`] comes upon in its step `depth`; the number means
+    /// nothing. Where rows are scattered over memory, touching many of them step by step fetches
+    /// them at the same time.
+    fn touch(&self, _root: &str, _rest: &[String], _depth: usize) -> usize {
+        0
+    }
 }
 
 impl<R: Row + ?Sized> Row for &R {
@@ -60,6 +67,10 @@ impl<R: Row + ?Sized> Row for &R {
 
     fn to_value(&self) -> Value {
         (**self).to_value()
+    }
+
+    fn touch(&self, root: &str, rest: &[String], depth: usize) -> usize {
+        (**self).touch(root, rest, depth)
     }
 }
 

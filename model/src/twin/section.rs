@@ -100,17 +100,26 @@ impl Section {
     #[must_use]
     pub fn find(&self, path: &[String]) -> Option<Found<'_>> {
         let Some((last, parents)) = path.split_last() else { return Some(Found::Object) };
-        let parent = parents.iter().try_fold(&self.root, |object, name| {
-            match &entry(object, name)?.node {
-                Node::Leaf(_) | Node::Text(_) => None,
-                Node::Object(object) => Some(object),
-            }
-        })?;
+        let parent = descend(&self.root, parents)?;
         Some(match &entry(parent, last)?.node {
             Node::Leaf(value) => Found::Leaf(value),
             Node::Object(_) => Found::Object,
             Node::Text(text) => Found::Text(text),
         })
+    }
+
+    /// Reads a little of the object that [`Self::find`] comes upon in its step `depth`, the section
+    /// itself being step 0. The number means nothing: many sections that are touched one after the
+    /// other are fetched from memory at the same time, which a walk down each of them is not.
+    #[must_use]
+    pub fn touch(&self, path: &[String], depth: usize) -> usize {
+        let Some(above) = depth.checked_sub(1) else { return self.root.len() };
+        let object = path.get(..above).and_then(|parents| descend(&self.root, parents));
+        match object.map(Vec::as_slice) {
+            Some([first, .., last]) => first.touch() + last.touch(),
+            Some([only]) => only.touch(),
+            Some([]) | None => 0,
+        }
     }
 
     /// The user members.
@@ -204,6 +213,11 @@ impl Entry {
     fn size(&self) -> usize {
         size_of_text(&self.key) + self.node.size()
     }
+
+    /// Reads both ends of the entry.
+    fn touch(&self) -> usize {
+        self.key.len() + usize::from(matches!(self.node, Node::Object(_)))
+    }
 }
 
 impl Node {
@@ -246,6 +260,14 @@ impl Node {
 /// Where `key` is, or would be.
 fn place(object: &[Entry], key: &str) -> Result<usize, usize> {
     object.binary_search_by(|entry| entry.key.as_str().cmp(key))
+}
+
+/// The object at `path` below `object`.
+fn descend<'a>(object: &'a Object, path: &[String]) -> Option<&'a Object> {
+    path.iter().try_fold(object, |object, name| match &entry(object, name)?.node {
+        Node::Leaf(_) | Node::Text(_) => None,
+        Node::Object(object) => Some(object),
+    })
 }
 
 fn entry<'a>(object: &'a [Entry], key: &str) -> Option<&'a Entry> {

@@ -8,6 +8,7 @@ Exit codes: 0 after SIGTERM, 10 when a handler wants a restart or reboot.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -32,6 +33,8 @@ IDLE, IN_PROGRESS, FAILED = 0, 6, 255
 RESTART_EXIT = 10
 PACKAGE_SECONDS = 5
 RESEND_SECONDS = 2
+ANSWER_SECONDS = 10
+SENDERS = 32
 MQTTS = 8883
 
 
@@ -47,6 +50,7 @@ class Agent:
         if self.state_file.exists():
             self.state = json.loads(self.state_file.read_text(encoding="utf-8"))
         self.saving = threading.Lock()
+        self.senders = concurrent.futures.ThreadPoolExecutor(max_workers=SENDERS)
         self.inbox = queue.Queue()
         self.outbox = queue.Queue()
         self.running = None
@@ -75,8 +79,13 @@ class Agent:
 
     def _send(self, patch):
         """Whether nothing more is to be done about this patch."""
+        # The SDK waits for an answer without end; a lost one must not hold up everything else.
+        sending = self.senders.submit(self.client.patch_twin_reported_properties, patch)
         try:
-            self.client.patch_twin_reported_properties(patch)
+            sending.result(ANSWER_SECONDS)
+        except concurrent.futures.TimeoutError:
+            print("report not answered", file=sys.stderr, flush=True)
+            return False
         except Exception as error:  # the SDK has many, and each means: not taken yet
             print(f"report not taken: {error!r}", file=sys.stderr, flush=True)
             return "400" in str(error) or "413" in str(error)

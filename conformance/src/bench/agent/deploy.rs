@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Map, Value, json};
-use twinspec_harness::content::Manner;
+use twinspec_harness::content::{Intake, Manner};
 
 use super::AgentBench;
 use super::keys::{PACKAGE_VERSION, sha256, standard};
@@ -220,6 +220,13 @@ impl AgentBench<'_> {
         Ok(plan.object(manifest, json!(signature)))
     }
 
+    /// A folder that takes uploads so; its URL, with a secret as storage services give it.
+    pub fn storage(&mut self, intake: Intake) -> String {
+        let folder = format!("{}/storage", self.content_prefix());
+        self.content().take_uploads(&folder, intake);
+        format!("{}?sig={STORAGE_SECRET}", self.url(&folder))
+    }
+
     /// A root key package of this case's own; returns its URL.
     pub fn serve_package(&mut self, text: &str) -> String {
         let file = self.serve("rootkeypackage.json", text.as_bytes(), Manner::Whole);
@@ -304,6 +311,9 @@ impl AgentBench<'_> {
     }
 }
 
+/// What a URL of a storage must not show to everybody.
+pub const STORAGE_SECRET: &str = "c2VjcmV0LW9mLXRoZS1zdG9yYWdl";
+
 /// The id that marks "no deployment".
 pub const NO_DEPLOYMENT: &str = "nodeployment";
 
@@ -321,9 +331,8 @@ fn clear_rest(after: &mut Value, before: &Value) {
     for (name, value) in after.iter_mut() {
         if let (Value::Object(members), Some(Value::Object(old))) = (value, before.get(name)) {
             for (name, old) in old {
-                match members.get_mut(name) {
-                    Some(value) => clear_members(value, old),
-                    None => {}
+                if let Some(value) = members.get_mut(name) {
+                    clear_members(value, old);
                 }
             }
         }

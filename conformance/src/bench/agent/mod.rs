@@ -4,6 +4,7 @@
 //! It is a [`Bench`] with an agent on it: the back end's calls and judgement are the same.
 
 pub mod deploy;
+pub mod firmware;
 pub mod keys;
 pub mod report;
 mod rules;
@@ -18,14 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::content::{ContentServer, Hit};
+use twinspec_harness::firmware::{self as firmware_device, Setup};
 use twinspec_harness::hub::OddListener;
 use twinspec_harness::process::{Ended, Process};
 use twinspec_harness::signing::Authority;
 use twinspec_harness::tls::Oddity;
 use twinspec_harness::trace::Event;
+use twinspec_model::firmware::Device as Logic;
 use twinspec_model::hub::Output;
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish};
@@ -35,7 +39,7 @@ pub use deploy::{Deployed, NO_DEPLOYMENT, Plan};
 pub use report::Report;
 pub use script::{Phase, Ran, Script};
 pub use stage::{Seen, Stage, Steer, Treatment, What};
-pub use subject::Subject;
+pub use subject::{MakeDevice, Subject};
 
 use crate::bench::{Bench, Registered};
 use crate::verdict::{Checked, Stop};
@@ -60,6 +64,8 @@ pub struct AgentBench<'a> {
     who: Registered,
     watch: Arc<Watch>,
     process: Option<Process>,
+    /// A device inside this process, in the place of one.
+    task: Option<JoinHandle<()>>,
     folder: PathBuf,
     /// Where the search for the next thing begins.
     cursor: usize,
@@ -97,6 +103,7 @@ impl Drop for AgentBench<'_> {
         // With the slash: device 1 must not take the files of device 12 along.
         self.subject.content.forget(&format!("{}/", self.who.identity));
         self.process = None;
+        self.end_task();
         let _best_effort = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -122,6 +129,7 @@ impl<'a> AgentBench<'a> {
             who,
             watch,
             process: None,
+            task: None,
             folder,
             cursor: 0,
             numbers: 0,
@@ -152,6 +160,10 @@ impl<'a> AgentBench<'a> {
     pub fn launch_at(&mut self, port: u16) -> Checked {
         let target = Arc::clone(&self.bench.target);
         let subject = Arc::clone(&self.subject);
+        if let Some(make) = &subject.inner {
+            self.task = Some(self.launch_inner(make()));
+            return Ok(());
+        }
         let Some(start) = &subject.profile.start else { return Ok(()) };
         let host = target.credentials.host.clone();
         let identity = self.who.identity.clone();
@@ -193,6 +205,7 @@ impl<'a> AgentBench<'a> {
             self.written.extend(process.output().lines());
             process.kill().await;
         }
+        self.end_task();
         self.cut();
     }
 
@@ -228,6 +241,33 @@ impl<'a> AgentBench<'a> {
         self.demand_rules();
         self.kill().await;
         result
+    }
+
+    /// Starts a device inside this process.
+    fn launch_inner(&self, logic: Box<dyn Logic>) -> JoinHandle<()> {
+        let target = &self.bench.target;
+        let setup = Setup {
+            endpoint: target.mqtt.clone(),
+            trust: target.trust.clone(),
+            login: ConnectionString {
+                host: target.credentials.host.clone(),
+                holder: Holder::Identity(self.who.identity.clone()),
+                key: self.who.key.clone(),
+            },
+            unit: subject::UNIT,
+            fail_at: None,
+            reconnect: subject::RECONNECT,
+        };
+        tokio::spawn(async move {
+            // Why it ended is seen by its silence: it ends only when the hub refuses it.
+            let _refused = firmware_device::run(logic, &setup, |_| {}).await;
+        })
+    }
+
+    fn end_task(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
     }
 
     fn collect_output(&mut self) {

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use twinspec_harness::content::{ContentServer, Manner};
 use twinspec_harness::process::Launch;
 use twinspec_harness::signing::Authority;
+use twinspec_model::firmware::Device;
 
 use super::keys::{PACKAGE_VERSION, root_keys};
 use super::stage::Stage;
@@ -15,6 +18,15 @@ use crate::case::Claim;
 
 /// Where the package of the run is served.
 const PACKAGE: &str = "run/rootkeypackage-7.json";
+
+/// How long the shortest phase of a device inside this process lasts.
+pub(super) const UNIT: Duration = Duration::from_millis(40);
+
+/// Its pause between two attempts to connect.
+pub(super) const RECONNECT: Duration = Duration::from_millis(200);
+
+/// Makes a device that runs inside this process.
+pub type MakeDevice = Arc<dyn Fn() -> Box<dyn Device> + Send + Sync>;
 
 /// What the component enumerator of an agent is to know: three motors and a lamp.
 const COMPONENTS: &str = r#"[
@@ -31,6 +43,8 @@ const ABSENCES_MAX: u64 = 5;
 pub struct Subject {
     /// How it is started and what it claims.
     pub profile: AgentProfile,
+    /// Makes it, where it runs inside this process.
+    pub(super) inner: Option<MakeDevice>,
     pub(super) stage: Stage,
     pub(super) content: ContentServer,
     pub(super) authority: &'static Authority,
@@ -56,7 +70,11 @@ impl Subject {
     ///
     /// # Errors
     /// When the machine does not provide them.
-    pub async fn new(profile: AgentProfile, stage: Stage) -> io::Result<Self> {
+    pub async fn new(
+        profile: AgentProfile,
+        stage: Stage,
+        inner: Option<MakeDevice>,
+    ) -> io::Result<Self> {
         let listen = match &profile.meet {
             Some(meet) => meet.content.parse().map_err(|error| {
                 io::Error::other(format!("meet.content {:?}: {error}", meet.content))
@@ -72,6 +90,7 @@ impl Subject {
         std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
         Ok(Self {
             profile,
+            inner,
             stage,
             content,
             authority,
@@ -110,13 +129,20 @@ impl Subject {
             Claim::Delta => (claims.delta, "it takes no delta updates"),
             Claim::Diagnostics => (claims.diagnostics, "it uploads no logs"),
             Claim::Restarts => (claims.restarts, "it restarts for no handler"),
-            Claim::Resumes => (
-                claims.resumes && self.profile.start.is_some(),
-                "it cannot be killed and started again here",
-            ),
-            Claim::Started => (self.profile.start.is_some(), "it connects by itself"),
+            Claim::Resumes => {
+                (claims.resumes && self.is_started(), "it cannot be killed and started again here")
+            }
+            Claim::Started => (self.is_started(), "it connects by itself"),
+            Claim::Pattern(pattern) => {
+                (claims.patterns.contains(&pattern), "it follows another pattern")
+            }
         };
         (!holds).then(|| format!("not claimed by the agent's profile: {why}"))
+    }
+
+    /// Whether the suite starts it.
+    fn is_started(&self) -> bool {
+        self.profile.start.is_some() || self.inner.is_some()
     }
 
     /// Notes whether the agent came when it was started.

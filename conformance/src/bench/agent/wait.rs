@@ -65,6 +65,9 @@ impl AgentBench<'_> {
 
     /// How the process ended, when it has.
     fn gone(&mut self) -> Option<String> {
+        if self.task.as_ref().is_some_and(tokio::task::JoinHandle::is_finished) {
+            return Some("the device has ended".to_owned());
+        }
         let process = self.process.as_mut()?;
         let status = process.exited()?;
         let last = process.output().last(3).join(" | ");

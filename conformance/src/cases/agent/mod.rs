@@ -3,6 +3,7 @@
 pub mod acknowledge;
 pub mod cancel;
 pub mod deployment;
+pub mod diagnostics;
 pub mod failure;
 pub mod hostile;
 pub mod manifest;

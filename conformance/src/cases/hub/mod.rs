@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod configuration;
 pub mod connection;
+pub mod firmware;
 pub mod http;
 pub mod job;
 pub mod method;

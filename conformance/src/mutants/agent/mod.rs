@@ -5,8 +5,11 @@
 
 mod acknowledge;
 mod deployment;
+mod order;
+mod outcome;
 mod rewrite;
 mod startup;
+mod work;
 
 use twinspec_harness::agent::Overlay;
 
@@ -24,7 +27,14 @@ pub struct Defect {
 }
 
 /// The defects by subject.
-pub const DEFECTS: &[&[Defect]] = &[startup::DEFECTS, acknowledge::DEFECTS, deployment::DEFECTS];
+pub const DEFECTS: &[&[Defect]] = &[
+    startup::DEFECTS,
+    acknowledge::DEFECTS,
+    deployment::DEFECTS,
+    outcome::DEFECTS,
+    order::DEFECTS,
+    work::DEFECTS,
+];
 
 /// All defects in a fixed order.
 pub fn all() -> impl Iterator<Item = &'static Defect> {

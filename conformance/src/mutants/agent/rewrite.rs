@@ -49,6 +49,37 @@ impl Overlay for Properties {
     }
 }
 
+/// Rewrites `lastInstallResult` of every report that has one.
+pub(super) struct Results(pub(super) fn(&mut Value));
+
+impl Overlay for Results {
+    fn output(&mut self, mut output: Output) -> Vec<Effect> {
+        if let Output::Send { patch, .. } = &mut output
+            && let Some(result) = patch.pointer_mut("/deviceUpdate/agent/lastInstallResult")
+        {
+            (self.0)(result);
+        }
+        vec![Effect::Do(output)]
+    }
+}
+
+/// Rewrites `workflow` of every desired object, however it comes.
+pub(super) struct Workflows(pub(super) fn(&mut Value));
+
+impl Overlay for Workflows {
+    fn input(&mut self, mut input: Input) -> Vec<Input> {
+        let workflow = match &mut input {
+            Input::Twin(twin) => twin.pointer_mut("/desired/deviceUpdate/service/workflow"),
+            Input::Patch(patch) => patch.pointer_mut("/deviceUpdate/service/workflow"),
+            _ => None,
+        };
+        if let Some(workflow) = workflow {
+            (self.0)(workflow);
+        }
+        vec![input]
+    }
+}
+
 /// Rewrites `deviceUpdate.service` of acknowledgements.
 pub(super) struct Acknowledgements(pub(super) fn(&mut Value));
 

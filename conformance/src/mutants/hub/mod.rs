@@ -3,6 +3,7 @@
 mod auth;
 mod configuration;
 mod connection;
+mod firmware;
 mod http;
 mod job;
 mod method;
@@ -24,6 +25,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     query::MUTANTS,
     job::MUTANTS,
     configuration::MUTANTS,
+    firmware::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,

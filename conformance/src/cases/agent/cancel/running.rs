@@ -132,11 +132,12 @@ async fn ended(
 fn demand_cancelled(
     agent: &mut AgentBench<'_>,
     requirement: &'static str,
-    (plan, script): (&Plan, &Script),
+    (plan, script, phase): (&Plan, &Script, Phase),
     report: &Report,
 ) {
-    // A payload that was applied is installed: to say so is the truth.
-    let is_done = agent.has_run(script, Phase::Apply);
+    // A payload whose apply was under way may be installed: to say so is the truth. Before that
+    // there was time enough to stop: who goes on to the end has not heard of the cancel.
+    let is_done = phase == Phase::Apply && agent.has_run(script, Phase::Apply);
     let is_success = report.state() == Some(0)
         && report.result_code() == Some(700)
         && report.installed().as_ref() == Some(&plan.update);
@@ -151,7 +152,7 @@ async fn cancelled(agent: &mut AgentBench<'_>, phase: Phase) -> Checked {
     let (plan, script, deployed) = running(agent, phase).await?;
     agent.cancel(NO_DEPLOYMENT).await?;
     let report = ended(agent, "ADU-AGENT-089", (&script, phase), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-089", (&plan, &script), &report);
+    demand_cancelled(agent, "ADU-AGENT-089", (&plan, &script, phase), &report);
     agent.still_works("ADU-AGENT-104").await
 }
 
@@ -188,7 +189,7 @@ async fn by(agent: &mut AgentBench<'_>, id: Id) -> Checked {
     };
     agent.cancel(&id).await?;
     let report = ended(agent, "ADU-AGENT-092", (&script, Phase::Install), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-092", (&plan, &script), &report);
+    demand_cancelled(agent, "ADU-AGENT-092", (&plan, &script, Phase::Install), &report);
     Ok(())
 }
 
@@ -201,7 +202,7 @@ async fn bare(agent: &mut AgentBench<'_>) -> Checked {
     });
     agent.desire(&json!({ "deviceUpdate": { "__t": "c", "service": object } })).await?;
     let report = ended(agent, "ADU-AGENT-093", (&script, Phase::Install), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-093", (&plan, &script), &report);
+    demand_cancelled(agent, "ADU-AGENT-093", (&plan, &script, Phase::Install), &report);
     Ok(())
 }
 
@@ -210,7 +211,7 @@ async fn twice(agent: &mut AgentBench<'_>) -> Checked {
     agent.cancel(NO_DEPLOYMENT).await?;
     agent.cancel(NO_DEPLOYMENT).await?;
     let report = ended(agent, "ADU-AGENT-096", (&script, Phase::Install), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-096", (&plan, &script), &report);
+    demand_cancelled(agent, "ADU-AGENT-096", (&plan, &script, Phase::Install), &report);
     agent.cancel(NO_DEPLOYMENT).await?;
     agent.still_works("ADU-AGENT-096").await
 }
@@ -223,7 +224,7 @@ async fn unsigned(agent: &mut AgentBench<'_>) -> Checked {
     crate::bench::agent::deploy::set(&mut object, "/updateManifestSignature", json!(null))?;
     agent.desire(&json!({ "deviceUpdate": { "__t": "c", "service": object } })).await?;
     let report = ended(agent, "ADU-AGENT-097", (&script, Phase::Install), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-097", (&plan, &script), &report);
+    demand_cancelled(agent, "ADU-AGENT-097", (&plan, &script, Phase::Install), &report);
     Ok(())
 }
 
@@ -252,7 +253,7 @@ async fn stops_the_rest(agent: &mut AgentBench<'_>) -> Checked {
     agent.begins("ADU-AGENT-040", &first, Phase::Install).await?;
     agent.cancel(NO_DEPLOYMENT).await?;
     let report = ended(agent, "ADU-AGENT-089", (&first, Phase::Install), &deployed).await?;
-    demand_cancelled(agent, "ADU-AGENT-089", (&plan, &second), &report);
+    demand_cancelled(agent, "ADU-AGENT-089", (&plan, &second, Phase::Install), &report);
     let runs = agent.times(&second, Phase::Install);
     agent.equal("ADU-AGENT-089", "runs of install of the second step", 0, runs);
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::SCRIPTED;
 use crate::agent_body;
 use crate::bench::agent::{AgentBench, BACK, Phase, Plan, Script};
-use crate::case::Case;
+use crate::case::{Case, Claim, Need};
 use crate::verdict::Checked;
 
 /// What is wrong with a manifest.
@@ -195,12 +195,22 @@ pub(super) const CASES: &[Case] = &[
         needs: SCRIPTED,
         run: agent_body!(mini),
     },
-    refused!(
-        "manifest-related-files-list",
-        "Related files in a list are refused",
-        "ADU-MANIFEST-005",
-        File("relatedFiles", json!([{ "fileName": "d", "properties": {} }]))
-    ),
+    Case {
+        id: "manifest-related-files-list",
+        title: "Related files in a list are refused",
+        requirements: &["ADU-MANIFEST-005"],
+        // An agent that knows no deltas passes over what belongs to them.
+        needs: &[
+            Need::Claim(Claim::RootKeys),
+            Need::Claim(Claim::Scripts),
+            Need::Claim(Claim::Delta),
+        ],
+        run: agent_body!(
+            refused,
+            "ADU-MANIFEST-005",
+            File("relatedFiles", json!([{ "fileName": "d", "properties": {} }]))
+        ),
+    },
 ];
 
 fn apply(agent: &mut AgentBench<'_>, plan: &mut Plan, flaw: &Flaw) -> Checked<String> {

@@ -93,7 +93,7 @@ async fn comes_back(agent: &mut AgentBench<'_>) -> Checked {
         agent.comes_back().await?;
     }
     agent.demand("DEV-NET-001", true, "a CONNECT", "");
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-001").await
 }
 
 /// The pauses between the next `count` attempts, which all fail.
@@ -116,7 +116,7 @@ async fn pauses(agent: &mut AgentBench<'_>) -> Checked {
     let total: Duration = pauses.iter().sum();
     let holds = total >= Duration::from_millis(100) * u32::try_from(pauses.len()).unwrap_or(1);
     agent.demand("DEV-NET-002", holds, "a tenth of a second on average", format!("{pauses:?}"));
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-002").await
 }
 
 async fn pauses_grow(agent: &mut AgentBench<'_>) -> Checked {
@@ -125,7 +125,7 @@ async fn pauses_grow(agent: &mut AgentBench<'_>) -> Checked {
     let (least, most) = (pauses.iter().min(), pauses.iter().max());
     let grows = matches!((least, most), (Some(least), Some(most)) if *most > least.mul_f64(1.2));
     agent.demand("DEV-NET-003", grows, "pauses that differ by a fifth", format!("{pauses:?}"));
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-003").await
 }
 
 async fn cut_at_once(agent: &mut AgentBench<'_>) -> Checked {
@@ -140,7 +140,7 @@ async fn cut_at_once(agent: &mut AgentBench<'_>) -> Checked {
     let took = began.elapsed();
     let holds = took >= Duration::from_millis(400);
     agent.demand("DEV-NET-002", holds, "a tenth of a second on average", format!("{took:?}"));
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-002").await
 }
 
 async fn no_answer(agent: &mut AgentBench<'_>) -> Checked {
@@ -150,7 +150,7 @@ async fn no_answer(agent: &mut AgentBench<'_>) -> Checked {
     agent.comes_back().await?;
     agent.connect_packet("DEV-NET-004", BACK * 2).await?;
     agent.demand("DEV-NET-004", true, "another CONNECT", "");
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-004").await
 }
 
 async fn refused(agent: &mut AgentBench<'_>, code: ConnectCode) -> Checked {
@@ -161,7 +161,7 @@ async fn refused(agent: &mut AgentBench<'_>, code: ConnectCode) -> Checked {
         agent.connect_packet("DEV-NET-022", BACK).await?;
     }
     agent.demand("DEV-NET-022", true, "another CONNECT", "");
-    agent.still_works("ADU-AGENT-104").await
+    agent.still_works("DEV-NET-022").await
 }
 
 async fn random_cuts(agent: &mut AgentBench<'_>) -> Checked {

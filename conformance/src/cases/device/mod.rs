@@ -1,0 +1,3 @@
+//! Cases that judge a device of an older firmware-update pattern.
+
+pub mod firmware;

@@ -1,0 +1,11 @@
+//! What a hub does for devices of the older firmware-update patterns (firmware-patterns.md (b) to (d)).
+
+mod direct_method;
+mod samples;
+mod traces;
+mod twin_job;
+
+use crate::case::Case;
+
+/// All cases of the subject.
+pub const CASES: &[&[Case]] = &[twin_job::CASES, direct_method::CASES, samples::CASES];
