@@ -30,6 +30,7 @@ const COVERED: &[&str] = &[
     "HUB-HTTP",
     "JOB",
     "QRY",
+    "FW-A",
     "FW-B",
     "FW-C",
     "FW-D",
