@@ -19,6 +19,7 @@ use twinspec::agent_profile::AgentProfile;
 use twinspec::bench::Leftovers;
 use twinspec::case::{self, Role};
 use twinspec::known::KnownFailures;
+use twinspec::mutants::firmware::Kind;
 use twinspec::profile::Profile;
 use twinspec::report::{Report, terminal};
 use twinspec::run::{self, Selected};
@@ -28,11 +29,20 @@ use twinspec_harness::tls::Trust;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = case::all().map(|(group, case)| {
+    let named = case::all().filter(|(group, _)| group.role != Role::Device);
+    let trials = named.map(|(group, case)| {
         let name = format!("{}::{}::{}", group.role.name(), group.subject, case.id);
         Trial::test(name, move || judge((group, case)))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    // A device follows one pattern in one spelling: each is judged by the cases that concern it.
+    let devices = DEVICES.iter().zip(Kind::ALL).flat_map(|(stage, kind)| {
+        let concerned = case::all().filter(move |(group, case)| kind.is_judged_by(group, case));
+        concerned.map(move |(group, case)| {
+            let name = format!("{}::{}::{}", group.role.name(), kind.name(), case.id);
+            Trial::test(name, move || judge_on(stage.get_or_init(|| device(kind)), (group, case)))
+        })
+    });
+    libtest_mimic::run(&arguments, trials.chain(devices).collect()).exit_code()
 }
 
 /// Hub or agent, and the runtime in which it is judged: started by the first trial, so that a mere listing
@@ -44,6 +54,14 @@ struct Stage {
 
 static HUB: OnceLock<Stage> = OnceLock::new();
 static AGENT: OnceLock<Stage> = OnceLock::new();
+static DEVICES: [OnceLock<Stage>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
+
+/// The reference device of an older firmware-update pattern.
+fn device(kind: Kind) -> Stage {
+    let runtime = Runtime::new().expect("a tokio runtime can be started");
+    let target = runtime.block_on(kind.target(|device| device));
+    Stage { runtime, target: target.map(Arc::new).map_err(|error| error.to_string()) }
+}
 
 fn judge(case: Selected) -> Result<(), Failed> {
     let runtime = || Runtime::new().expect("a tokio runtime can be started");
@@ -53,12 +71,16 @@ fn judge(case: Selected) -> Result<(), Failed> {
             let target = runtime.block_on(target());
             Stage { runtime, target }
         }),
-        Role::Agent => AGENT.get_or_init(|| {
+        Role::Agent | Role::Device => AGENT.get_or_init(|| {
             let runtime = runtime();
             let target = runtime.block_on(agent());
             Stage { runtime, target }
         }),
     };
+    judge_on(stage, case)
+}
+
+fn judge_on(stage: &Stage, case: Selected) -> Result<(), Failed> {
     let target = stage.target.as_ref().map_err(Failed::from)?;
     let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
     let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);

@@ -77,11 +77,6 @@ pub const FAMILIES: &[Family] = &[
         inputs: import_manifest::inputs,
     },
     Family {
-        name: "manifest-signature",
-        answer: manifest_signature::answer,
-        inputs: manifest_signature::inputs,
-    },
-    Family {
         name: "job-transition",
         answer: job_transition::answer,
         inputs: job_transition::inputs,

@@ -58,6 +58,12 @@ impl Kind {
         DIRECT_METHOD_2018,
     ];
 
+    /// What it is called: the pattern, or the variant where there are several.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spelling.unwrap_or(self.pattern.name())
+    }
+
     /// The device of the model.
     #[must_use]
     pub fn device(self) -> Device {

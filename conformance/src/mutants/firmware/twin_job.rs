@@ -7,6 +7,7 @@ use super::lay::{
     laid, on_input, on_report, remove, replace, silent_after_reconnect, stops_half_way, text,
 };
 use super::{Device, DeviceMutant, TWIN_JOB};
+use crate::mutants::overlay::set;
 
 const STATUS: &str = "/firmware/fwUpdateStatus";
 const DETAIL: &str = "/firmware/fwUpdateSubstatus";
@@ -84,7 +85,7 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
     mutant("firmware-b-empty-error", "An error says nothing", &["FW-B15"], |d| {
         on_report(d, |patch| {
             if text(patch, STATUS) == "error" {
-                patch["firmware"]["fwUpdateSubstatus"] = json!("");
+                put(patch, "fwUpdateSubstatus", "");
             }
             true
         })
@@ -98,7 +99,7 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
     mutant("firmware-b-roll-back-text", "The roll-back names no version", &["FW-B16"], |d| {
         on_report(d, |patch| {
             if text(patch, STATUS) == "rolledback" {
-                patch["firmware"]["fwUpdateSubstatus"] = json!("Rolled back");
+                put(patch, "fwUpdateSubstatus", "Rolled back");
             }
             true
         })
@@ -151,7 +152,7 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
     mutant("firmware-b-hides-phase", "A refusal is told as current", &["FW-B22"], |d| {
         on_report(d, |patch| {
             if text(patch, DETAIL) == "Firmware update already running" {
-                patch["firmware"]["fwUpdateStatus"] = json!("current");
+                put(patch, "fwUpdateStatus", "current");
             }
             true
         })
@@ -167,7 +168,7 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
                 for patch in reports(&mut outputs) {
                     let version = text(patch, PENDING).to_owned();
                     if text(patch, STATUS) == "rolledback" {
-                        patch["firmware"]["currentFwVersion"] = json!(pending);
+                        put(patch, "currentFwVersion", pending.as_str());
                     } else if !version.is_empty() {
                         *pending = version;
                     }
@@ -200,7 +201,7 @@ fn claims_early(device: Device) -> Device {
                 *pending = version;
             }
             if text(patch, DETAIL) == "Start reboot" {
-                patch["firmware"]["currentFwVersion"] = json!(pending);
+                put(patch, "currentFwVersion", pending.as_str());
             }
         }
         outputs
@@ -259,9 +260,16 @@ fn not_frozen(device: Device) -> Device {
         let mut outputs = inner.handle(now, input);
         for patch in reports(&mut outputs).filter(|_| is_end) {
             if !text(patch, CURRENT).is_empty() {
-                patch["firmware"]["currentFwVersion"] = json!(last);
+                put(patch, "currentFwVersion", last.as_str());
             }
         }
         outputs
     })
+}
+
+/// Sets a member of the block `firmware`.
+fn put(patch: &mut Value, name: &str, value: &str) {
+    if let Some(block) = patch.get_mut("firmware") {
+        set(block, name, value);
+    }
 }

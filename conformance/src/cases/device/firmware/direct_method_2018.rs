@@ -133,7 +133,7 @@ async fn away(agent: &mut AgentBench<'_>) -> Checked {
     let call = agent.call_update("FW-S01", &uri).await?;
     let place = (PATTERN, call.from);
     agent.shows("FW-S01", "applying", place, is("applying")).await?;
-    agent.send_away(PATTERN).await?;
+    agent.send_away().await?;
     agent.shows("FW-S04", "the end of the update", place, is("completed")).await?;
     agent.rules_hold(PATTERN, &["FW-S01"]);
     Ok(())

@@ -119,7 +119,7 @@ async fn installed(agent: &mut AgentBench<'_>) -> Checked {
     agent.start_device(PATTERN).await?;
     update(agent, "FW-S01", "9.1.0").await?;
     let from = agent.seen_count();
-    agent.send_away(PATTERN).await?;
+    agent.send_away().await?;
     agent.start_again(PATTERN).await?;
     // Whatever the device does about the old version, it does before the new one.
     let new = update(agent, "FW-B20", "9.2.0").await?;
@@ -140,7 +140,7 @@ async fn away(agent: &mut AgentBench<'_>) -> Checked {
     let from = agent.want(good("9.1.0", &images)).await?;
     let reboots = |state: &State| state.text("fwUpdateStatus") == "rebooting";
     agent.shows("FW-S01", "the phase rebooting", (PATTERN, from), reboots).await?;
-    agent.send_away(PATTERN).await?;
+    agent.send_away().await?;
     agent.shows("FW-S04", "the end of the update", (PATTERN, from), runs("9.1.0")).await?;
     agent.rules_hold(PATTERN, &["FW-S01"]);
     Ok(())

@@ -123,7 +123,9 @@ fn twin_job() -> Vec<Trace> {
 
 fn method(root: [&str; 2], status: &str, more: &Value) -> Step {
     let mut members = more.clone();
-    members["status"] = json!(status);
+    if let Some(members) = members.as_object_mut() {
+        members.insert("status".to_owned(), json!(status));
+    }
     let inner = match root {
         ["", name] => json!({ name: members }),
         [outer, name] => json!({ outer: { name: members } }),
