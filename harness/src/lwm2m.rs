@@ -11,7 +11,7 @@ use twinspec_model::auth;
 use twinspec_model::firmware::device_job::client::{Action, Client};
 use twinspec_model::firmware::device_job::device::{Device, Input, Stance, UpdateFailure, Work};
 use twinspec_model::time::Time;
-use twinspec_model::wire::coap::{self, Message};
+use twinspec_model::wire::coap::{self, Code, Message};
 
 use crate::connection_string::{ConnectionString, Holder};
 use crate::device::{Stream, dial_tls};
@@ -114,7 +114,25 @@ pub struct Setup {
     pub download: Result<(), UpdateFailure>,
     /// How the application ends.
     pub apply: Result<(), UpdateFailure>,
+    /// How long either takes; the hub waits meanwhile.
+    pub unit: Duration,
 }
+
+/// What a device tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The hub has let it in.
+    Registered,
+    /// The hub asked something, in words.
+    Asked(String),
+    /// A value has changed, and the hub was told: path and value.
+    Value(String, String),
+    /// Work has begun.
+    Began(&'static str, Duration),
+}
+
+/// Where a device tells of itself.
+type Tell<'a> = &'a mut (dyn FnMut(Told) + Send);
 
 /// A device that does what the hub asks.
 pub struct Lwm2mDevice {
@@ -135,13 +153,7 @@ impl Lwm2mDevice {
         Ok(Self { setup, client, link, recorder })
     }
 
-    /// The device.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        self.client.device()
-    }
-
-    /// Does what the hub asks until `deadline`, or until it meets `until`.
+    /// Does what the hub asks until `deadline`; `now` is the time of the hub.
     ///
     /// # Errors
     /// When the connection breaks for another reason than a restart of the device.
@@ -149,40 +161,86 @@ impl Lwm2mDevice {
         &mut self,
         deadline: Instant,
         now: impl Fn() -> Time,
-        until: impl Fn(&Device) -> bool,
+        tell: Tell<'_>,
     ) -> io::Result<()> {
-        while !until(self.client.device()) {
-            let Some(message) = self.link.receive(deadline).await? else { return Ok(()) };
+        tell(Told::Registered);
+        while let Some(message) = self.link.receive(deadline).await? {
+            if message.code.is_request() && message.observe.is_none() {
+                tell(Told::Asked(words(&message)));
+            }
             let actions = self.client.receive(&message);
-            self.act(actions, &now).await?;
+            self.act(actions, &now, tell).await?;
         }
         Ok(())
     }
 
-    async fn act(&mut self, actions: Vec<Action>, now: &impl Fn() -> Time) -> io::Result<()> {
-        let mut actions = VecDeque::from(actions);
+    async fn act(
+        &mut self,
+        actions: Vec<Action>,
+        now: &impl Fn() -> Time,
+        tell: Tell<'_>,
+    ) -> io::Result<()> {
+        // Messages first: the hub is told that work has begun, not only that it has ended.
+        let (messages, works): (Vec<_>, Vec<_>) =
+            actions.into_iter().partition(|action| matches!(action, Action::Send(_)));
+        let mut actions = VecDeque::from([messages, works].concat());
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Send(message) => self.link.send(&message).await?,
-                Action::Begin(Work::Download { attempt, .. }) => {
-                    actions.extend(
-                        self.client.happen(Input::Downloaded(attempt, self.setup.download)),
-                    );
+                Action::Send(message) => {
+                    self.link.send(&message).await?;
+                    if message.observe.is_some() {
+                        let path = self.client.observed(&message.token);
+                        let path = path.map(|path| path.to_string()).unwrap_or_default();
+                        tell(Told::Value(path, message.text().to_owned()));
+                    }
                 }
-                Action::Begin(Work::Apply { attempt }) => {
-                    let result = self.setup.apply.map(|()| self.setup.versions.1.clone());
-                    actions.extend(self.client.happen(Input::Applied(attempt, result)));
-                }
-                Action::Begin(Work::Restart | Work::FactoryReset) => {
-                    self.link =
-                        register(&self.setup, &mut self.client, now(), &self.recorder).await?;
-                }
-                // What is configured takes no time.
-                Action::Begin(Work::Configure) => {}
+                Action::Begin(work) => actions.extend(self.work(work, now, tell).await?),
             }
         }
         Ok(())
     }
+
+    async fn work(
+        &mut self,
+        work: Work,
+        now: &impl Fn() -> Time,
+        tell: Tell<'_>,
+    ) -> io::Result<Vec<Action>> {
+        let (name, lasts) = match work {
+            Work::Download { .. } => ("download", self.setup.unit),
+            Work::Apply { .. } => ("apply", self.setup.unit),
+            Work::Restart => ("restart", Duration::ZERO),
+            Work::FactoryReset => ("factory reset", Duration::ZERO),
+            Work::Configure => ("configure", Duration::ZERO),
+        };
+        tell(Told::Began(name, lasts));
+        tokio::time::sleep(lasts).await;
+        match work {
+            Work::Download { attempt, .. } => {
+                Ok(self.client.happen(Input::Downloaded(attempt, self.setup.download)))
+            }
+            Work::Apply { attempt } => {
+                let result = self.setup.apply.map(|()| self.setup.versions.1.clone());
+                Ok(self.client.happen(Input::Applied(attempt, result)))
+            }
+            Work::Restart | Work::FactoryReset => {
+                self.link = register(&self.setup, &mut self.client, now(), &self.recorder).await?;
+                tell(Told::Registered);
+                Ok(Vec::new())
+            }
+            Work::Configure => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A request in the words of LWM2M.
+fn words(message: &Message) -> String {
+    let operation = match message.code {
+        Code::GET => "read",
+        Code::PUT => "write",
+        _ => "execute",
+    };
+    format!("{operation} /{} {}", message.path.join("/"), message.text()).trim_end().to_owned()
 }
 
 /// Opens a connection and registers on it.

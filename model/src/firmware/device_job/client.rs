@@ -49,6 +49,13 @@ impl Client {
         self.is_registered
     }
 
+    /// The resource that is observed with `token`.
+    #[must_use]
+    pub fn observed(&self, token: &[u8]) -> Option<Path> {
+        let mut observers = self.observers.iter();
+        observers.find(|(_, (other, _))| other == token).map(|(path, _)| *path)
+    }
+
     /// The first message of a new connection; `token` is a shared access signature of `device_id`.
     pub fn register(&mut self, device_id: &str, token: &str) -> Message {
         self.is_registered = false;
