@@ -53,6 +53,8 @@ pub enum Need {
     DeviceAuthority,
     /// A device-facing endpoint with TLS.
     Tls,
+    /// The device jobs of 2016, with their LWM2M endpoint.
+    Lwm2m,
     /// Something that an agent claims.
     Claim(Claim),
 }
@@ -88,9 +90,12 @@ impl Need {
     pub fn is_private(self) -> bool {
         match self {
             Self::Throttling | Self::OneJob | Self::Clock | Self::Alone => true,
-            Self::Control | Self::Policies | Self::DeviceAuthority | Self::Tls | Self::Claim(_) => {
-                false
-            }
+            Self::Control
+            | Self::Policies
+            | Self::DeviceAuthority
+            | Self::Tls
+            | Self::Lwm2m
+            | Self::Claim(_) => false,
         }
     }
 }

@@ -146,6 +146,7 @@ sources![
     "adu-sig",
     "adu-import",
     "dev-net",
+    "fw-a",
     "fw-b",
     "fw-c",
     "fw-d",

@@ -243,6 +243,9 @@ impl Target {
                 "needs an authority for device certificates; see [device_authority] of the profile"
                     .to_owned()
             }),
+            Need::Lwm2m => Some(
+                "needs the device jobs of 2016, which no hub but the embedded one has".to_owned(),
+            ),
             Need::Tls => {
                 (!self.mqtt.scheme.is_tls()).then(|| "needs an mqtts:// endpoint".to_owned())
             }
@@ -299,6 +302,7 @@ impl Target {
         let listen = Listen {
             mqtts: listen.mqtts.or(free),
             https: free,
+            lwm2m: free,
             control: free,
             device_authorities: Some(device_authority.pem().to_owned()),
             ..listen

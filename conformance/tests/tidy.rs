@@ -34,6 +34,7 @@ const COVERED: &[&str] = &[
     "ADU-SIG",
     "DEV-NET",
     "QRY",
+    "FW-A",
     "FW-B",
     "FW-C",
     "FW-D",

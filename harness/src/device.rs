@@ -187,12 +187,18 @@ pub struct WebSocketAnswer {
 }
 
 pub(crate) async fn dial(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>> {
+    if endpoint.scheme.is_tls() {
+        return dial_tls(&endpoint.host, endpoint.port, trust).await;
+    }
     let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     tcp.set_nodelay(true)?;
-    if !endpoint.scheme.is_tls() {
-        return Ok(Box::new(tcp));
-    }
-    let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+    Ok(Box::new(tcp))
+}
+
+pub(crate) async fn dial_tls(host: &str, port: u16, trust: &Trust) -> io::Result<Box<dyn Stream>> {
+    let tcp = TcpStream::connect((host, port)).await?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     Ok(Box::new(TlsConnector::from(trust.client_config()).connect(name, tcp).await?))
 }
 

@@ -4,7 +4,7 @@
 //! - [`hub`] serves the model's hub; no protocol rule lives there.
 //! - [`device`] is the scripted device client that can send any bytes; [`everyday`] is the device
 //!   on rumqttc, the independent cross-check.
-//! - [`firmware`] is a device of an older firmware-update pattern.
+//! - [`firmware`] is a device of an older firmware-update pattern, [`lwm2m`] that of the oldest.
 //! - [`operator`] is the back end's HTTP client.
 //! - [`process`] starts and ends programs under test; [`content`] serves them files, or fails to.
 //! - [`signing`] makes and forges what the update service signs.
@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod everyday;
 pub mod firmware;
 pub mod hub;
+pub mod lwm2m;
 pub mod operator;
 pub mod process;
 pub mod signing;

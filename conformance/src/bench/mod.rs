@@ -7,6 +7,7 @@ pub mod agent;
 mod connection;
 mod control;
 mod device;
+mod device_job;
 mod job;
 mod method;
 mod service;
@@ -28,6 +29,7 @@ use twinspec_model::time::Time;
 
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
+pub use device_job::{Asked, Lwm2m};
 pub use job::{JobHistory, is_over, job_path, method_job, status, twin_job};
 pub use method::{Invocation, MethodRequest};
 pub use service::IfMatch;

@@ -19,6 +19,7 @@ use twinspec_model::firmware::direct_method::{SPELLINGS, Spelling};
 use twinspec_model::firmware::observer::{Observer, Progress};
 use twinspec_model::firmware::{self as model, Phase};
 
+use super::device_job::Failing;
 use super::{Done, Trouble, runtime, say, tell};
 use crate::bench::agent::firmware::Pattern;
 use crate::bench::{Bench, IfMatch, Leftovers, Registered, is_over, twin_job};
@@ -45,14 +46,45 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// What is shown.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    #[command(flatten)]
-    kind: Kind,
+    /// The pattern
+    #[arg(value_enum)]
+    pattern: Shown,
+    /// The words of direct-method: tutorial-2016, dm-patterns, samples-2018 or c-port
+    #[arg(long, value_name = "NAME")]
+    spelling: Option<String>,
     /// Let this phase fail: the update must end as its pattern documents
     #[arg(long, value_name = "PHASE", value_enum)]
     fail_at: Option<FailAt>,
     /// How many times as fast as in the tutorials' spirit, which takes a few seconds
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
+}
+
+/// A pattern that can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shown {
+    /// 2016 preview: a device job, over LWM2M
+    DeviceJob,
+    /// 2018: a job writes the twin
+    TwinJob,
+    /// 2016: a direct method
+    DirectMethod,
+    /// 2018: a direct method, other words
+    #[value(name = "direct-method-2018")]
+    DirectMethod2018,
+}
+
+impl Options {
+    /// The pattern with its words; none for the device job, which has words of its own.
+    fn kind(&self) -> Option<Kind> {
+        let pattern = match self.pattern {
+            Shown::DeviceJob => return None,
+            Shown::TwinJob => Pattern::TwinJob,
+            Shown::DirectMethod => Pattern::DirectMethod,
+            Shown::DirectMethod2018 => Pattern::DirectMethod2018,
+        };
+        Some(Kind { pattern, spelling: self.spelling.clone() })
+    }
 }
 
 /// A pattern and its words.
@@ -204,8 +236,9 @@ fn words(told: &Told) -> String {
 
 /// `twinspec firmware`.
 pub(super) fn show(options: &Options) -> Done {
-    let pattern = options.kind.model()?;
-    let fail_at = options.kind.failing(options.fail_at)?;
+    let Some(kind) = options.kind() else { return show_device_job(options) };
+    let pattern = kind.model()?;
+    let fail_at = kind.failing(options.fail_at)?;
     runtime()?.block_on(async {
         let target = Target::embedded(Profile::default()).await.map_err(Trouble::environment)?;
         let target = Arc::new(target);
@@ -213,7 +246,7 @@ pub(super) fn show(options: &Options) -> Done {
         let mut bench = Bench::new(Arc::clone(&target), leftovers.clone());
         let update = Update {
             pattern,
-            is_twin_job: options.kind.pattern == Pattern::TwinJob,
+            is_twin_job: kind.pattern == Pattern::TwinJob,
             fail_at,
             unit: UNIT.div_f64(options.speed),
             whole: WHOLE.div_f64(options.speed.min(1.0)),
@@ -238,6 +271,25 @@ pub(super) fn show(options: &Options) -> Done {
     })
 }
 
+/// `twinspec firmware device-job`.
+fn show_device_job(options: &Options) -> Done {
+    if options.spelling.is_some() {
+        return Err(Trouble::usage("--spelling is for the pattern direct-method"));
+    }
+    let fail_at = match options.fail_at {
+        None => None,
+        Some(FailAt::Download) => Some(Failing::Download),
+        Some(FailAt::Apply) => Some(Failing::Apply),
+        Some(FailAt::Verify | FailAt::Reboot) => {
+            return Err(Trouble::usage(
+                "--fail-at: the pattern device-job has the phases download and apply",
+            ));
+        }
+    };
+    let (unit, whole) = (UNIT.div_f64(options.speed), WHOLE.div_f64(options.speed.min(1.0)));
+    runtime()?.block_on(super::device_job::show(fail_at, unit, whole))
+}
+
 fn conclusion(end: &Progress, holds: bool) -> String {
     let how = match end {
         Progress::Succeeded(text) => format!("the update has succeeded ({text})"),
@@ -251,7 +303,7 @@ fn conclusion(end: &Progress, holds: bool) -> String {
     format!("{how}, {expected}")
 }
 
-fn reason(stop: Stop) -> String {
+pub(super) fn reason(stop: Stop) -> String {
     match stop {
         Stop::Broken { requirement, allowed, seen } => {
             format!("{requirement}: allowed is {allowed}, seen was {seen}")
@@ -417,13 +469,13 @@ impl Update {
 }
 
 /// What is shown: a line for each thing that happens, and on a terminal a bar for the phase.
-struct Screen {
+pub(super) struct Screen {
     began: Instant,
     bar: ProgressBar,
 }
 
 impl Screen {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = ProgressBar::new(1);
         if !std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -434,13 +486,13 @@ impl Screen {
         Self { began: Instant::now(), bar }
     }
 
-    fn line(&self, who: &str, what: &str) {
+    pub(super) fn line(&self, who: &str, what: &str) {
         let line = format!("{:7.2} s  {who:<9} {what}", self.began.elapsed().as_secs_f64());
         // What is shown on the way is for whoever looks: the conclusion counts.
         self.bar.suspend(|| drop(say(&line)));
     }
 
-    fn back_end(&self, what: &str) {
+    pub(super) fn back_end(&self, what: &str) {
         self.line("back end", what);
     }
 

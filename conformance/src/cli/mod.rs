@@ -3,6 +3,7 @@
 //! Exit codes: 0 conformant or done, 1 not conformant or out of step, 2 wrong usage, 3 no verdict.
 
 mod agent;
+mod device_job;
 mod explain;
 mod firmware;
 mod list;

@@ -38,6 +38,9 @@ pub(super) struct Options {
     /// HTTP over TLS, for example 127.0.0.1:8443
     #[arg(long, value_name = "ADDR")]
     https: Option<SocketAddr>,
+    /// LWM2M over CoAP over TLS for the device jobs of 2016, for example 127.0.0.1:5684
+    #[arg(long, value_name = "ADDR")]
+    lwm2m: Option<SocketAddr>,
     /// The control interface, for example 127.0.0.1:9090; it has no credentials
     #[arg(long, value_name = "ADDR")]
     control: Option<SocketAddr>,
@@ -139,6 +142,8 @@ struct Endpoints {
     mqtts: Option<String>,
     http: Option<String>,
     https: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lwm2m: Option<String>,
     control: Option<String>,
 }
 
@@ -184,7 +189,7 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
 }
 
 fn listen(options: &Options) -> Result<Listen, Trouble> {
-    let Options { mqtt, mqtts, http, https, control, .. } = *options;
+    let Options { mqtt, mqtts, http, https, lwm2m, control, .. } = *options;
     let device_authorities =
         match &options.device_ca {
             None => None,
@@ -197,7 +202,7 @@ fn listen(options: &Options) -> Result<Listen, Trouble> {
         (None, None, None, None) => (usual(1883), usual(8883), usual(8080), usual(8443)),
         some => some,
     };
-    Ok(Listen { mqtt, mqtts, http, https, control, device_authorities })
+    Ok(Listen { mqtt, mqtts, http, https, lwm2m, control, device_authorities })
 }
 
 /// Reads `--devices`.
@@ -248,6 +253,7 @@ async fn announce(
             mqtts: url("mqtts", bound.mqtts),
             http: url("http", bound.http),
             https: url("https", bound.https),
+            lwm2m: url("coaps+tcp", bound.lwm2m),
             control: url("http", bound.control),
         },
         ca_file,
@@ -263,8 +269,10 @@ async fn announce(
 fn text(announcement: &Announcement) -> String {
     let Announcement { hostname, endpoints, ca_file, .. } = announcement;
     let mut lines = vec![format!("reference hub {hostname}")];
-    let Endpoints { mqtt, mqtts, http, https, control } = endpoints;
-    lines.extend([mqtt, mqtts, http, https].into_iter().flatten().map(|url| format!("  {url}")));
+    let Endpoints { mqtt, mqtts, http, https, lwm2m, control } = endpoints;
+    lines.extend(
+        [mqtt, mqtts, http, https, lwm2m].into_iter().flatten().map(|url| format!("  {url}")),
+    );
     if let Some(control) = control {
         lines.push(format!("control interface\n  {control}"));
     }

@@ -7,6 +7,7 @@
 mod agent_phase;
 mod configuration_target;
 mod device_job;
+mod device_job_2016;
 mod firmware;
 pub mod foreign;
 mod import_manifest;
@@ -64,6 +65,11 @@ pub const FAMILIES: &[Family] = &[
         inputs: configuration_target::inputs,
     },
     Family { name: "device-job", answer: device_job::answer, inputs: device_job::inputs },
+    Family {
+        name: "device-job-2016",
+        answer: device_job_2016::answer,
+        inputs: device_job_2016::inputs,
+    },
     Family { name: "firmware", answer: firmware::answer, inputs: firmware::inputs },
     Family {
         name: "import-manifest",

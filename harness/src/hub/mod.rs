@@ -3,6 +3,7 @@
 mod control;
 mod events;
 mod http;
+mod lwm2m;
 mod mqtt;
 mod overlay;
 mod shared;
@@ -51,6 +52,8 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// HTTP over TLS.
     pub https: Option<SocketAddr>,
+    /// LWM2M over CoAP over TLS, for the device jobs of 2016.
+    pub lwm2m: Option<SocketAddr>,
     /// The control interface, in plain HTTP without credentials: for test benches.
     pub control: Option<SocketAddr>,
     /// Authorities whose device certificates are trusted, PEM.
@@ -86,6 +89,7 @@ impl OddListener {
 enum Service {
     Mqtt,
     Http,
+    Lwm2m,
     Control,
 }
 
@@ -132,6 +136,7 @@ impl ReferenceHub {
             mqtts: bind(listen.mqtts, Service::Mqtt, true).await?,
             http: bind(listen.http, Service::Http, false).await?,
             https: bind(listen.https, Service::Http, true).await?,
+            lwm2m: bind(listen.lwm2m, Service::Lwm2m, true).await?,
             control: bind(listen.control, Service::Control, false).await?,
             device_authorities: listen.device_authorities.clone(),
         };
@@ -277,6 +282,7 @@ async fn serve(
     match service {
         Service::Mqtt => mqtt::serve(stream, certificate, &shared).await,
         Service::Http => http::serve(stream, certificate, shared).await,
+        Service::Lwm2m => lwm2m::serve(stream, &shared).await,
         Service::Control => control::serve(stream, shared).await,
     }
 }

@@ -19,18 +19,21 @@ pub(super) async fn serve(
     certificate: Option<Certificate>,
     shared: &Shared,
 ) {
-    let (id, link) = shared.open_link(certificate);
+    let (id, link) = shared.open_link(|id| Input::Opened(id, certificate));
     // However the connection ends, the model is told once below.
-    let _ended = converse(&mut stream, shared, id, &link).await;
+    let _ended = converse(&mut stream, shared, id, &link, inputs).await;
     shared.close_link(id);
     let _best_effort_the_peer_may_be_gone = stream.shutdown().await;
 }
 
-async fn converse(
+/// Hands what `inputs` makes of the bytes that arrive to the model, and writes what it wants sent,
+/// until either side ends the connection.
+pub(super) async fn converse(
     stream: &mut impl Stream,
     shared: &Shared,
     id: ConnectionId,
     link: &Link,
+    inputs: fn(ConnectionId, &mut BytesMut) -> Vec<Input>,
 ) -> io::Result<()> {
     let mut inbox = BytesMut::with_capacity(4096);
     loop {

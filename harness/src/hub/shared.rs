@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
 use tokio::sync::{Notify, oneshot};
-use twinspec_model::auth::Certificate;
 use twinspec_model::error::Refusal;
 use twinspec_model::hub::{ConnectionId, ExchangeId, Hub, Input, Output};
 use twinspec_model::message::DeviceBound;
@@ -116,13 +115,16 @@ impl Shared {
         lock(&self.state).overlay.takes_clear_text()
     }
 
-    pub(super) fn open_link(&self, certificate: Option<Certificate>) -> (ConnectionId, Arc<Link>) {
+    pub(super) fn open_link(
+        &self,
+        opened: impl FnOnce(ConnectionId) -> Input,
+    ) -> (ConnectionId, Arc<Link>) {
         let link = Arc::new(Link::default());
         let mut state = lock(&self.state);
         let id = ConnectionId(state.new_id());
         state.links.insert(id, Arc::clone(&link));
         drop(state);
-        self.handle([Input::Opened(id, certificate)]);
+        self.handle([opened(id)]);
         (id, link)
     }
 
@@ -184,6 +186,20 @@ impl Shared {
 }
 
 impl State {
+    /// Appends to what waits for a connection; one to which something cannot be sent is given up.
+    fn send(&self, id: ConnectionId, encode: impl FnOnce(&mut BytesMut) -> bool) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let mut outbox = lock(&link.outbox);
+        let is_encoded = encode(&mut outbox.bytes);
+        if !is_encoded || outbox.bytes.len() > OUTBOX_MAX {
+            outbox.closing = true;
+            link.overflow.notify_one();
+        }
+        link.ready.notify_one();
+    }
+
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -191,18 +207,11 @@ impl State {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Send(id, packet) => {
-                let Some(link) = self.links.get(&id) else {
-                    return;
-                };
-                let mut outbox = lock(&link.outbox);
-                packet.encode(&mut outbox.bytes);
-                if outbox.bytes.len() > OUTBOX_MAX {
-                    outbox.closing = true;
-                    link.overflow.notify_one();
-                }
-                link.ready.notify_one();
-            }
+            Output::Send(id, packet) => self.send(id, |bytes| {
+                packet.encode(bytes);
+                true
+            }),
+            Output::Lwm2m(id, message) => self.send(id, |bytes| message.encode(bytes).is_ok()),
             Output::Close(id) => {
                 if let Some(link) = self.links.remove(&id) {
                     lock(&link.outbox).closing = true;

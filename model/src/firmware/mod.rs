@@ -4,6 +4,7 @@
 //! what happened and returns what to report, what to answer, and which work to begin. They follow
 //! the rules of the patterns, with the spellings of the published samples and without their defects.
 
+pub mod device_job;
 pub mod direct_method;
 pub mod direct_method_2018;
 pub mod observer;

@@ -104,7 +104,7 @@ impl Hub {
         id: &str,
         body: &[u8],
     ) -> Result<Reply, Refusal> {
-        take(self.config.throttles.jobs, &mut self.jobs.calls, now)?;
+        self.take_job_call(now)?;
         let request = JobRequest::parse(id, body, &self.config.twin_limits)?;
         if self.jobs.by_id.contains_key(id) {
             return Err(Refusal::new(
@@ -129,13 +129,22 @@ impl Hub {
         Ok(reply)
     }
 
+    pub(super) fn has_job(&self, id: &str) -> bool {
+        self.jobs.by_id.contains_key(id)
+    }
+
+    /// Counts a call about jobs.
+    pub(super) fn take_job_call(&mut self, now: Time) -> Result<(), Refusal> {
+        take(self.config.throttles.jobs, &mut self.jobs.calls, now)
+    }
+
     pub(super) fn read_job(&mut self, now: Time, id: &str) -> Result<Reply, Refusal> {
-        take(self.config.throttles.jobs, &mut self.jobs.calls, now)?;
+        self.take_job_call(now)?;
         Ok(Reply::ok(self.jobs.find(id)?.json()))
     }
 
     pub(super) fn cancel_job(&mut self, now: Time, id: &str) -> Result<Reply, Refusal> {
-        take(self.config.throttles.jobs, &mut self.jobs.calls, now)?;
+        self.take_job_call(now)?;
         let job = self.jobs.by_id.get_mut(id).ok_or_else(|| job_not_found(id))?;
         job.cancel(now)?;
         let reply = Reply::ok(job.json());
@@ -150,7 +159,7 @@ impl Hub {
         headers: &HeaderMap,
         parameters: &Parameters,
     ) -> Result<Reply, Refusal> {
-        take(self.config.throttles.jobs, &mut self.jobs.calls, now)?;
+        self.take_job_call(now)?;
         let filter = Filter::read(parameters)?;
         let size = page_size(headers, parameters.get("pageSize"))?;
         let token = header(headers, &CONTINUATION).or(parameters.get("continuationToken"));

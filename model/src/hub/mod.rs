@@ -8,6 +8,7 @@ mod bulk;
 mod config;
 mod configuration;
 mod device;
+mod device_job;
 mod entropy;
 mod events;
 mod job;
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 pub use config::{HubConfig, HubLimits, Throttles};
+use device_job::DeviceJobs;
 use entropy::Entropy;
 use job::Jobs;
 use method::Calls;
@@ -41,9 +43,10 @@ use crate::session::Session;
 use crate::throttle::Throttle;
 use crate::time::Time;
 use crate::twin::Twin;
+use crate::wire::coap::{self, Message};
 use crate::wire::mqtt::{Malformed, Packet, Will};
 
-/// Names one MQTT connection of the shell.
+/// Names one connection of the shell, for MQTT or for LWM2M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
@@ -60,6 +63,12 @@ pub enum Input {
     Packet(ConnectionId, Packet),
     /// Bytes arrived that are no MQTT packet.
     Malformed(ConnectionId, Malformed),
+    /// A client opened a connection for LWM2M.
+    Lwm2mOpened(ConnectionId),
+    /// An LWM2M message arrived.
+    Lwm2m(ConnectionId, Message),
+    /// Bytes arrived that are no LWM2M message.
+    Lwm2mMalformed(ConnectionId, coap::Malformed),
     /// The client's side of the connection ended.
     Closed(ConnectionId),
     /// An HTTP request arrived.
@@ -73,6 +82,8 @@ pub enum Input {
 pub enum Output {
     /// Send a packet.
     Send(ConnectionId, Packet),
+    /// Send an LWM2M message.
+    Lwm2m(ConnectionId, Message),
     /// Close the connection after what was sent before.
     Close(ConnectionId),
     /// Answer an HTTP request.
@@ -98,6 +109,8 @@ pub struct Hub {
     /// Method calls in flight.
     calls: Calls,
     jobs: Jobs,
+    /// Device jobs of 2016, and the LWM2M connections they need.
+    device_jobs: DeviceJobs,
     /// Counts connection-state events.
     connection_events: u64,
     /// Automatic device configurations by id.
@@ -163,6 +176,7 @@ impl Hub {
             queries: None,
             calls: Calls::default(),
             jobs: Jobs::default(),
+            device_jobs: DeviceJobs::default(),
             connection_events: 0,
             configurations: BTreeMap::new(),
             rollout: Rollout::default(),
@@ -176,7 +190,17 @@ impl Hub {
             Input::Opened(id, certificate) => self.opened(now, id, certificate),
             Input::Packet(id, packet) => self.packet(now, id, packet, &mut outputs),
             Input::Malformed(id, malformed) => self.malformed(now, id, &malformed, &mut outputs),
-            Input::Closed(id) => self.forget(now, id, &mut outputs),
+            Input::Lwm2mOpened(id) => self.lwm2m_opened(now, id),
+            Input::Lwm2m(id, message) => self.lwm2m_message(now, id, &message, &mut outputs),
+            // Where the next message begins is not known any more.
+            Input::Lwm2mMalformed(id, _) => {
+                self.device_jobs.forget(id);
+                outputs.push(Output::Close(id));
+            }
+            Input::Closed(id) => {
+                self.device_jobs.forget(id);
+                self.forget(now, id, &mut outputs);
+            }
             Input::Request(id, request) => {
                 if let Some(response) = self.request(now, id, &request, &mut outputs) {
                     outputs.push(Output::Respond(id, response));
@@ -186,6 +210,7 @@ impl Hub {
                 self.tick(now, &mut outputs);
                 self.expire_calls(now, &mut outputs);
                 self.run_jobs(now, &mut outputs);
+                self.run_device_jobs(now, &mut outputs);
                 self.roll_out(now, &mut outputs);
             }
         }
@@ -199,8 +224,9 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let connection = self.deadlines.first().map(|(time, _)| *time);
-        let others = [self.calls.next_deadline(), self.jobs.next_due(), self.rollout.due()];
-        others.into_iter().chain([connection]).flatten().min()
+        let jobs = [self.jobs.next_due(), self.device_jobs.next_due()];
+        let others = [self.calls.next_deadline(), self.rollout.due()];
+        others.into_iter().chain(jobs).chain([connection]).flatten().min()
     }
 
     /// The hub's shared access policies.

@@ -167,6 +167,9 @@ impl Hub {
 
     /// Closes the connection of `identity` and, for a device, those of its modules.
     fn disconnect(&mut self, now: Time, identity: &Identity, outputs: &mut Vec<Output>) {
+        if identity.module.is_none() {
+            self.device_jobs.disconnect(&identity.device, outputs);
+        }
         for identity in self.with_modules(identity) {
             self.take_over(now, &identity, outputs);
         }

@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::twin::WriteMode;
 use crate::wire::body::{flat_error, wrapped_error};
 use crate::wire::percent;
-use crate::wire::route::Call;
+use crate::wire::route::{Call, DEVICE_JOBS_API_VERSION, DeviceJobCall};
 
 /// Oldest and newest `api-version` that is served (hub-http.md § 1.1).
 const API_VERSIONS: (&str, &str) = ("2016-11-14", "2024-03-31");
@@ -101,7 +101,13 @@ impl Hub {
         outputs: &mut Vec<Output>,
     ) -> Option<http::Response<Bytes>> {
         let request_id = self.entropy.guid();
-        let call = Call::parse(request.method(), request.uri().path());
+        let version = Parameters::read(request.uri());
+        let call = match version.get("api-version") {
+            Some(DEVICE_JOBS_API_VERSION) => {
+                DeviceJobCall::parse(request.method(), request.uri().path()).map(Call::DeviceJob)
+            }
+            _ => Call::parse(request.method(), request.uri().path()),
+        };
         let form = match call {
             Ok(Call::MethodInvoke(_)) => ErrorForm::Nested,
             _ => ErrorForm::Flat,
@@ -129,7 +135,7 @@ impl Hub {
             None => self.authorize(now, request.headers(), uri.path(), call.as_ref().ok())?,
         }
         let parameters = Parameters::read(uri);
-        check_api_version(parameters.get("api-version"))?;
+        check_api_version(parameters.get("api-version"), uri.path())?;
         let call = call?;
         if matches!(permission(&call), Permission::RegistryRead | Permission::RegistryWrite) {
             take(self.config.throttles.registry, &mut self.registry_calls, now)?;
@@ -184,6 +190,7 @@ impl Hub {
             Call::Configuration(call) => {
                 self.configuration_call(now, call, &if_match, body, parameters.get("top"), outputs)
             }
+            Call::DeviceJob(call) => self.device_job_call(now, call, body),
             Call::TelemetryPost(identity) => {
                 self.post_telemetry(now, &identity, headers, body, outputs)
             }
@@ -309,6 +316,7 @@ fn permission(call: &Call) -> Permission {
         | Call::JobCreate(_)
         | Call::JobCancel(_)
         | Call::TransferList
+        | Call::DeviceJob(_)
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
         Call::Configuration(call) if call.is_read() => Permission::RegistryRead,
         Call::Configuration(_) => Permission::RegistryWrite,
@@ -318,11 +326,15 @@ fn permission(call: &Call) -> Permission {
     }
 }
 
-fn check_api_version(version: Option<&str>) -> Result<(), Refusal> {
+fn check_api_version(version: Option<&str>, path: &str) -> Result<(), Refusal> {
     let refuse = || Err(Refusal::new(ErrorCode::InvalidProtocolVersion, "BadRequest"));
     let Some(version) = version else {
         return refuse();
     };
+    // Of that preview nothing is served but its jobs.
+    if version == DEVICE_JOBS_API_VERSION && path.trim_start_matches('/').starts_with("jobs/v2") {
+        return Ok(());
+    }
     let date = version.strip_suffix("-preview").unwrap_or(version);
     let is_date = Time::parse(&format!("{date}T00:00:00Z")).is_some();
     if is_date && (API_VERSIONS.0..=API_VERSIONS.1).contains(&date) { Ok(()) } else { refuse() }

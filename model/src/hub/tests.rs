@@ -12,6 +12,7 @@ use crate::auth;
 use crate::wire::mqtt::{Connect, Delivery, PacketId, Publish, Qos, Subscribe};
 
 mod configuration;
+mod device_job;
 mod job;
 mod query;
 
@@ -32,12 +33,22 @@ impl Bench {
     }
 
     fn call(&mut self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.versioned(method, path, "2021-04-12", body)
+    }
+
+    fn versioned(
+        &mut self,
+        method: Method,
+        path: &str,
+        version: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
         let policy = self.hub.policies().first().unwrap();
         let expiry = self.now.after(Duration::from_secs(60));
         let token = auth::sign(&policy.primary_key, HOST, expiry, Some(&policy.name)).unwrap();
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("{path}?api-version=2021-04-12"))
+            .uri(format!("{path}?api-version={version}"))
             .header(http::header::AUTHORIZATION, token)
             .body(Bytes::from(body.to_string()))
             .unwrap();

@@ -14,6 +14,7 @@ use crate::query::{self, SyntaxError, ast::Expr};
 use crate::time::Time;
 use crate::twin::limits::TwinLimits;
 use crate::twin::{Twin, TwinWrite, WriteMode, kind};
+use crate::wire::route::DEVICE_JOBS_API_VERSION;
 
 /// The longest job id, in characters (D-JOBS-2025 note).
 pub const ID_LENGTH_MAX: usize = 64;
@@ -117,8 +118,15 @@ impl JobRequest {
         if let Some(problem) = id_error(id) {
             return Err(Refusal::invalid(format!("jobId is wrong: {problem}")));
         }
-        if !json::parse(body)?.is_object() {
+        let document = json::parse(body)?;
+        if !document.is_object() {
             return Err(Refusal::invalid("The job must be a JSON object"));
+        }
+        if document.get("jobParameters").is_some() {
+            return Err(Refusal::invalid(format!(
+                "jobParameters belongs to a device job, which is served at the api-version \
+                 {DEVICE_JOBS_API_VERSION} only"
+            )));
         }
         let body: Body<'_> = serde_json::from_slice(body).map_err(|error| {
             Refusal::new(ErrorCode::IotHubFormatError, format!("Cannot read the job: {error}"))

@@ -4,6 +4,7 @@
 //! MQTT 3.1.1 forbids is an error with its clause, and every malformed packet can be built too.
 
 pub mod body;
+pub mod coap;
 pub mod mqtt;
 pub mod percent;
 pub mod route;

@@ -68,6 +68,24 @@ pub enum Call {
     TransferList,
     /// Anything about configurations.
     Configuration(ConfigurationCall),
+    /// Anything about the device jobs of 2016.
+    DeviceJob(DeviceJobCall),
+}
+
+/// The only `api-version` that serves device jobs (firmware-patterns.md § a.2).
+pub const DEVICE_JOBS_API_VERSION: &str = "2016-04-25-preview";
+
+/// A call about the device jobs of 2016.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceJobCall {
+    /// `PUT /jobs/v2/{id}`.
+    Create(String),
+    /// `GET /jobs/v2`.
+    List,
+    /// `POST /jobs/v2/query`.
+    Query,
+    /// `GET /jobs/v2/{id}`.
+    Read(String),
 }
 
 /// A call about automatic device configurations.
@@ -110,6 +128,38 @@ impl ConfigurationCall {
     }
 }
 
+impl DeviceJobCall {
+    /// Reads method and path at [`DEVICE_JOBS_API_VERSION`].
+    ///
+    /// # Errors
+    /// As [`Call::parse`]. A job cannot be cancelled: the preview never implemented it.
+    pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
+        let levels = levels(path)?;
+        let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
+        match (levels.as_slice(), method) {
+            (["jobs", "v2"], &Method::GET) => Ok(Self::List),
+            (["jobs", "v2"], _) => Err(not_allowed(method, path, "GET")),
+            (["jobs", "v2", "query"], &Method::POST) => Ok(Self::Query),
+            (["jobs", "v2", id], &Method::GET) => Ok(Self::Read((*id).to_owned())),
+            (["jobs", "v2", id], &Method::PUT) => Ok(Self::Create((*id).to_owned())),
+            (["jobs", "v2", _], &Method::DELETE) => Err(Refusal::new(
+                ErrorCode::GenericMethodNotAllowed,
+                "Cancelling a device job is not implemented",
+            )),
+            (["jobs", "v2", _], _) => Err(not_allowed(method, path, "GET, PUT")),
+            _ => Err(no_resource(path)),
+        }
+    }
+}
+
+/// The levels of a path, decoded.
+fn levels(path: &str) -> Result<Vec<String>, Refusal> {
+    let trimmed = path.trim_start_matches('/');
+    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    let decoded: Option<Vec<String>> = trimmed.split('/').map(percent::decode).collect();
+    decoded.ok_or_else(|| Refusal::invalid(format!("The path is not valid UTF-8: {path}")))
+}
+
 impl Call {
     /// Reads method and path (still percent-encoded, without query).
     ///
@@ -119,12 +169,7 @@ impl Call {
     /// [`ErrorCode::GenericNotFound`] for an unknown path, [`ErrorCode::GenericMethodNotAllowed`]
     /// for a known path with another method, [`ErrorCode::ArgumentInvalid`] for a broken escape.
     pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
-        let trimmed = path.trim_start_matches('/');
-        let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-        let decoded: Option<Vec<String>> = trimmed.split('/').map(percent::decode).collect();
-        let Some(levels) = decoded else {
-            return Err(Refusal::invalid(format!("The path is not valid UTF-8: {path}")));
-        };
+        let levels = levels(path)?;
         let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
         match levels.as_slice() {
             ["devices"] if *method == Method::POST => Ok(Self::Bulk),

@@ -3,6 +3,7 @@
 mod auth;
 mod configuration;
 mod connection;
+mod device_job;
 mod firmware;
 mod http;
 mod job;
@@ -26,6 +27,7 @@ pub const MUTANTS: &[&[&[Mutant]]] = &[
     job::MUTANTS,
     configuration::MUTANTS,
     firmware::MUTANTS,
+    device_job::MUTANTS,
     auth::MUTANTS,
     registry::MUTANTS,
     http::MUTANTS,
