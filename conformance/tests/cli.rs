@@ -312,3 +312,23 @@ fn shards_and_lists_are_parts_of_the_whole() {
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["id"], "HUB-CONN-001");
 }
+
+#[test]
+fn a_firmware_update_of_2016_is_shown_and_may_fail_where_it_is_told_to() {
+    let show = |more: &[&str]| {
+        let arguments = [&["firmware", "device-job", "--speed", "100"], more].concat();
+        twinspec(&arguments)
+    };
+    let succeeds = show(&[]);
+    assert_eq!(succeeds.status.code(), Some(0), "{}", stderr(&succeeds));
+    let text = stdout(&succeeds);
+    let lines = ["/5/0/3 = 2", "/5/0/3 = 3", "execute /5/0/2", "/3/0/3 = 9.1.0", "has succeeded"];
+    let places: Vec<usize> = lines.iter().map(|line| text.find(line).expect(line)).collect();
+    assert!(places.is_sorted(), "{text}");
+    let fails = show(&["--fail-at", "download"]);
+    assert_eq!(fails.status.code(), Some(0), "{}", stderr(&fails));
+    assert!(stdout(&fails).contains("the update has failed"), "{}", stdout(&fails));
+    let refused = show(&["--fail-at", "verify"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("download and apply"), "{}", stderr(&refused));
+}
