@@ -340,3 +340,23 @@ fn an_older_firmware_update_ends_as_its_pattern_documents() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("has the phases download and apply"));
 }
+
+#[test]
+fn a_firmware_update_of_2016_is_shown_and_may_fail_where_it_is_told_to() {
+    let show = |more: &[&str]| {
+        let arguments = [&["firmware", "device-job", "--speed", "100"], more].concat();
+        twinspec(&arguments)
+    };
+    let succeeds = show(&[]);
+    assert_eq!(succeeds.status.code(), Some(0), "{}", stderr(&succeeds));
+    let text = stdout(&succeeds);
+    let lines = ["/5/0/3 = 2", "/5/0/3 = 3", "execute /5/0/2", "/3/0/3 = 9.1.0", "has succeeded"];
+    let places: Vec<usize> = lines.iter().map(|line| text.find(line).expect(line)).collect();
+    assert!(places.is_sorted(), "{text}");
+    let fails = show(&["--fail-at", "download"]);
+    assert_eq!(fails.status.code(), Some(0), "{}", stderr(&fails));
+    assert!(stdout(&fails).contains("the update has failed"), "{}", stdout(&fails));
+    let refused = show(&["--fail-at", "verify"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("download and apply"), "{}", stderr(&refused));
+}
