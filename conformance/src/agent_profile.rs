@@ -452,6 +452,11 @@ mod tests {
                 "file /x does not lie in {work_dir}",
             ),
             (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\n[[start.files]]\n\
+                 path = \"{work_dir}/../x\"\ntext = \"\"",
+                "file {work_dir}/../x does not lie in {work_dir}",
+            ),
+            (
                 "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\npatterns = [\"direct-method\"]",
                 "claims.spelling must be one of tutorial-2016, dm-patterns, samples-2018, c-port",
             ),

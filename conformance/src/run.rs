@@ -256,8 +256,9 @@ fn conclude(case: &Case, ended: Ended, trace: Vec<Record>, duration: Duration) -
         Ended::Whole(mut findings, checked) => {
             let unchecked = case.requirements.iter().filter(|id| !checked.contains(**id));
             let unchecked: Vec<&str> = unchecked.copied().collect();
-            // A finding may well be why the rest was not looked at.
-            if findings.is_empty() && !unchecked.is_empty() {
+            // A broken MUST may well be why the rest was not looked at; less is no excuse.
+            let is_failed = findings.iter().any(|finding| finding.verdict() == Verdict::Fail);
+            if !is_failed && !unchecked.is_empty() {
                 let seen = format!("the case ended without checking {}", unchecked.join(", "));
                 findings.push(Finding::trouble("the suite is at fault", seen, at));
             }
@@ -304,5 +305,35 @@ fn panicked() -> Outcome {
         findings: vec![Finding::trouble("the suite is at fault", seen, 0)],
         trace: Vec::new(),
         duration: Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: Case = Case {
+        id: "twin-two",
+        title: "A case of two requirements",
+        requirements: &["HUB-TWIN-001", "HUB-TWIN-002"],
+        needs: &[],
+        run: |_| Box::pin(async { Ok(()) }),
+    };
+
+    /// What becomes of a case that checked the first requirement only and found `broken`.
+    fn half_checked(broken: Option<&str>) -> Outcome {
+        let finding = |id| Finding::broken(id, String::new(), String::new(), 0);
+        let findings = broken.map(finding).into_iter().collect();
+        let ended = Ended::Whole(findings, BTreeSet::from(["HUB-TWIN-001"]));
+        conclude(&CASE, ended, Vec::new(), Duration::ZERO)
+    }
+
+    #[test]
+    fn what_was_not_checked_is_excused_by_a_broken_must_only() {
+        assert_eq!(half_checked(None).verdict, Verdict::Error);
+        assert_eq!(half_checked(Some("JOB-004")).verdict, Verdict::Error, "a SHOULD");
+        assert_eq!(half_checked(Some("JOB-005")).verdict, Verdict::Error, "only observed");
+        let failed = half_checked(Some("HUB-TWIN-001"));
+        assert_eq!((failed.verdict, failed.findings.len()), (Verdict::Fail, 1));
     }
 }

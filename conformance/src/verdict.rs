@@ -199,3 +199,18 @@ pub struct Outcome {
     /// How long it took.
     pub duration: std::time::Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_findings_of_one_requirement_hide_none_of_another() {
+        let mut findings = Vec::new();
+        for id in ["JOB-031"; 50].into_iter().chain(["JOB-050"]) {
+            keep(&mut findings, Finding::broken(id, String::new(), String::new(), 0));
+        }
+        assert_eq!(findings.len(), ALIKE_MAX + 1);
+        assert!(findings.iter().any(|finding| finding.requirement.as_deref() == Some("JOB-050")));
+    }
+}

@@ -237,6 +237,19 @@ fn a_method_job_takes_the_old_name_of_the_timeout() {
 }
 
 #[test]
+fn a_start_that_was_never_set_is_long_ago() {
+    let body = json!({
+        "type": "scheduleUpdateTwin",
+        "updateTwin": { "tags": { "a": 1 } },
+        "queryCondition": "*",
+        "startTime": "0001-01-01T00:00:00Z",
+    });
+    let body = body.to_string();
+    let request = JobRequest::parse("j", body.as_bytes(), &TwinLimits::default()).unwrap();
+    assert!(Job::new(request, at(0)).pick_up(at(0)));
+}
+
+#[test]
 fn ids_have_64_letters_digits_and_dashes() {
     assert_eq!(id_error(&"aZ9-".repeat(16)), None);
     for id in ["", "query", "a_b", "a.b", "a b", "é", &"x".repeat(65)] {

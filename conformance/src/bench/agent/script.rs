@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A phase of a handler.
+/// A phase of a handler. The words are written here again, from the sources: what cases expect is
+/// never taken from the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Asks whether the update is there already.
