@@ -14,6 +14,8 @@ use ring::digest;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
 use rsa::rand_core::OsRng;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring as ring_provider, verify_tls12_signature, verify_tls13_signature,
@@ -23,12 +25,15 @@ use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime,
 };
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{
+    Acceptor, ClientHello, ResolvesServerCert, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
     self, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
     ServerConfig, SignatureScheme,
 };
+use tokio_rustls::server::TlsStream;
 use twinspec_model::auth::Certificate;
 
 use crate::trace::hex;
@@ -176,10 +181,20 @@ impl Authority {
         &self.ca_pem
     }
 
-    /// What a listener needs.
-    #[must_use]
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+    /// Shakes hands with a client.
+    ///
+    /// # Errors
+    /// When the client breaks off or agrees to nothing that the hub offers.
+    pub async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if needs_rsa(&start.client_hello()) {
+            // Elsewhere: meanwhile, this thread has other clients to serve.
+            tokio::task::spawn_blocking(rsa_key).await.map_err(io::Error::other)?;
+        }
+        start.into_stream(Arc::clone(&self.server)).await
     }
 }
 
@@ -220,8 +235,8 @@ fn server_config(certificates: Certificates) -> io::Result<ServerConfig> {
         .with_cert_resolver(Arc::new(certificates)))
 }
 
-/// Chooses the certificate for a client. The RSA key is made for the first client that needs it:
-/// that takes long, and few do.
+/// Chooses the certificate for a client; the one with an RSA key is made for the first client that
+/// needs it.
 struct Certificates {
     signer: Arc<Signer>,
     keys: ServerKeys,
@@ -241,13 +256,25 @@ const ECDSA_SUITES: &[CipherSuite] = &[
 
 const RSA_BITS: usize = 2048;
 
+/// Makes the RSA key of all hubs in this process, unless it is there: that takes long, few clients
+/// need it, and none minds whose it is. `None` when no key can be made.
+pub fn rsa_key() -> Option<&'static KeyPair> {
+    static KEY: OnceLock<Option<KeyPair>> = OnceLock::new();
+    let make = || {
+        let key = RsaPrivateKey::new(&mut OsRng, RSA_BITS).ok()?.to_pkcs8_der().ok()?;
+        KeyPair::try_from(key.as_bytes()).ok()
+    };
+    KEY.get_or_init(make).as_ref()
+}
+
+/// Whether a client takes no certificate with an ECDSA key.
+fn needs_rsa(hello: &ClientHello<'_>) -> bool {
+    !hello.cipher_suites().iter().any(|suite| ECDSA_SUITES.contains(suite))
+}
+
 impl Certificates {
     fn rsa(&self) -> Option<Arc<CertifiedKey>> {
-        let make = || {
-            let key = RsaPrivateKey::new(&mut OsRng, RSA_BITS).ok()?.to_pkcs8_der().ok()?;
-            self.signer.sign(&KeyPair::try_from(key.as_bytes()).ok()?).ok()
-        };
-        self.rsa.get_or_init(make).clone()
+        self.rsa.get_or_init(|| self.signer.sign(rsa_key()?).ok()).clone()
     }
 }
 
@@ -259,9 +286,8 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let serves = hello.cipher_suites().iter().any(|suite| ECDSA_SUITES.contains(suite));
         match self.keys {
-            ServerKeys::EcdsaAndRsa if !serves => self.rsa(),
+            ServerKeys::EcdsaAndRsa if needs_rsa(&hello) => self.rsa(),
             ServerKeys::EcdsaAndRsa | ServerKeys::EcdsaAlone => Some(Arc::clone(&self.ecdsa)),
         }
     }

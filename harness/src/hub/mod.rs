@@ -20,7 +20,6 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
 use twinspec_model::auth;
 use twinspec_model::hub::{Hub, HubConfig, Input, Output};
 use twinspec_model::identity::Identity;
@@ -268,16 +267,13 @@ async fn serve(
     let in_clear = shared.takes_clear_text() && !begins_handshake(&tcp).await;
     let stream: Box<dyn Stream> = match authority.filter(|_| !in_clear) {
         None => Box::new(tcp),
-        Some(authority) => {
-            let acceptor = TlsAcceptor::from(authority.server_config());
-            match timeout(HANDSHAKE_WAIT, acceptor.accept(tcp)).await {
-                Ok(Ok(stream)) => {
-                    certificate = authority.certificate(stream.get_ref().1.peer_certificates());
-                    Box::new(stream)
-                }
-                Ok(Err(_)) | Err(_) => return,
+        Some(authority) => match timeout(HANDSHAKE_WAIT, authority.accept(tcp)).await {
+            Ok(Ok(stream)) => {
+                certificate = authority.certificate(stream.get_ref().1.peer_certificates());
+                Box::new(stream)
             }
-        }
+            Ok(Err(_)) | Err(_) => return,
+        },
     };
     match service {
         Service::Mqtt => mqtt::serve(stream, certificate, &shared).await,

@@ -115,15 +115,15 @@ pub fn all() -> impl Iterator<Item = &'static DeviceMutant> {
 }
 
 /// Runs all cases of the patterns of `mutants` against devices without a defect, as fast as they run
-/// against mutants, and returns those that find something: there must be none.
+/// against mutants with this `patience`, and returns those that find something: there must be none.
 ///
 /// # Errors
 /// When the hub cannot be started.
-pub async fn canary(mutants: &[&DeviceMutant]) -> io::Result<Vec<&'static str>> {
+pub async fn canary(mutants: &[&DeviceMutant], patience: f64) -> io::Result<Vec<&'static str>> {
     let mut alarms = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| mutants.iter().any(|m| m.kind == *kind)) {
         let mut target = kind.target(|device| device).await?;
-        target.patience = super::AGENT_PATIENCE;
+        target.patience = super::AGENT_PATIENCE * patience;
         let cases: Vec<Selected> =
             case::all().filter(|(group, case)| kind.is_judged_by(group, case)).collect();
         let leftovers = Leftovers::default();
