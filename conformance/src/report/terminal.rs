@@ -13,6 +13,9 @@ use crate::verdict::{Finding, Verdict};
 /// Events shown before a finding.
 const TRACE_LENGTH: usize = 6;
 
+/// Lines of a program under test shown among them: many more would leave no room for what it did.
+const WROTE_LENGTH: usize = 3;
+
 /// Characters of a topic or body shown in a trace line.
 const LINE_LENGTH: usize = 160;
 
@@ -52,8 +55,7 @@ fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
         (Some(id), Some(level)) => format!("{id} {level} {}", finding.statement),
         _ => finding.statement.clone(),
     };
-    let until = finding.at.min(trace.len());
-    let around = trace.get(until.saturating_sub(TRACE_LENGTH)..until).unwrap_or_default();
+    let around = around(trace, finding.at);
     let mut lines = Vec::new();
     lines.extend(finding.source.iter().map(|source| ("source", source.clone())));
     lines.push(("allowed", finding.allowed.clone()));
@@ -64,6 +66,21 @@ fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
         let _infallible = writeln!(text, "    {name:<8} {value}");
     }
+}
+
+/// The last events of `trace` before the number `at`.
+fn around(trace: &[Record], at: usize) -> Vec<&Record> {
+    let (mut events, mut lines) = (TRACE_LENGTH, WROTE_LENGTH);
+    let before = trace.get(..at.min(trace.len())).unwrap_or_default().iter().rev();
+    let is_shown = |record: &&Record| {
+        let left = if matches!(record.event, Event::Wrote(_)) { &mut lines } else { &mut events };
+        let is_left = *left > 0;
+        *left = left.saturating_sub(1);
+        is_left
+    };
+    let mut shown: Vec<&Record> = before.filter(is_shown).take(TRACE_LENGTH).collect();
+    shown.reverse();
+    shown
 }
 
 /// One event as a line: time, actor, direction, what.

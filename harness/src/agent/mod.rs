@@ -9,7 +9,6 @@ mod handler;
 mod information;
 mod link;
 mod overlay;
-mod process_tree;
 mod relay;
 mod roots;
 mod script;
