@@ -110,6 +110,8 @@ pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
     pub(crate) courtesy: Courtesy,
+    /// The requirements that the case is about; what breaks another one only keeps it from them.
+    about: &'static [&'static str],
     /// How long the case has waited in real time for protocol times to pass.
     waited: Duration,
     leftovers: Leftovers,
@@ -142,6 +144,7 @@ impl Bench {
             target,
             recorder,
             courtesy,
+            about: &[],
             waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
@@ -151,6 +154,12 @@ impl Bench {
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
+    }
+
+    /// The same bench for a case about `requirements`.
+    #[must_use]
+    pub(crate) fn about(self, requirements: &'static [&'static str]) -> Self {
+        Self { about: requirements, ..self }
     }
 
     /// Registers a device of this case's own, or borrows one from the profile's pool.
@@ -258,7 +267,12 @@ impl Bench {
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
         let path = service::identity_path(&identity);
-        let answer = self.call(Method::PUT, &path, IfMatch::Absent, Some(&body)).await?;
+        let (mut answer, repeated) =
+            self.prepare("HUB-REG-001", Method::PUT, &path, Some(&body)).await?;
+        if repeated > 0 && answer.status.as_u16() == 409 {
+            // What was answered 5xx had been done all the same.
+            answer = self.prepare("HUB-REG-001", Method::GET, &path, None).await?.0;
+        }
         let body = answer.json();
         let key = body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str);
         let key = key.unwrap_or_default().to_owned();
@@ -383,8 +397,17 @@ impl Bench {
 pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
     let path = leftover.path();
     let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
-    answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
+    let courtesy = target.courtesy();
+    let mut attempt = 0;
+    loop {
+        let answer = service::exchange(target, &courtesy, &request, recorder).await;
+        let Ok(answer) = answer else { return false };
+        let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+        if !courtesy.recovers(status, asked, attempt).await {
+            return answer.status.is_success() || status == 404;
+        }
+        attempt += 1;
+    }
 }
 
 /// `text`, cut where nobody reads on.

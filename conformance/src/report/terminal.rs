@@ -32,7 +32,9 @@ pub fn render(report: &Report) -> String {
     }
     text.push_str(&table(report));
     text.push_str(&unsupported(report));
+    text.push_str(&set_up_errors(report));
     text.push_str(&left_behind(report));
+    text.push_str(&broken_off(report));
     text.push_str(&closing(report));
     text
 }
@@ -175,6 +177,28 @@ fn left_behind(report: &Report) -> String {
     }
 }
 
+/// What the hub could not do at once, although no case was about it.
+fn set_up_errors(report: &Report) -> String {
+    match report.set_up_errors {
+        0 => String::new(),
+        count => format!(
+            "not well: {count} times the hub answered 5xx to what only prepared a case; that was \
+             tried again\n"
+        ),
+    }
+}
+
+/// What a run that was broken off leaves open.
+fn broken_off(report: &Report) -> String {
+    match report.not_run {
+        0 => String::new(),
+        count => format!(
+            "broken off: {count} of {} cases were not run to their end\n",
+            count + report.cases.len()
+        ),
+    }
+}
+
 /// Place and title of the family that a case is mainly about.
 fn family_of(case: &CaseRecord) -> (usize, String) {
     let first = case.requirements.first().map(String::as_str).unwrap_or_default();
@@ -192,7 +216,7 @@ fn closing(report: &Report) -> String {
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
-        Conformance::Unknown if report.is_empty() => {
+        Conformance::Unknown if report.is_empty() && report.not_run == 0 => {
             (AnsiColor::Yellow.on_default().bold(), "NOTHING JUDGED")
         }
         Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),

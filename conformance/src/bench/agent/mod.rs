@@ -180,7 +180,8 @@ impl<'a> AgentBench<'a> {
             work_dir: self.folder.join("work"),
             generation: self.generation,
         };
-        let launch = subject.launch(start, &words).map_err(harness)?;
+        let launch = subject.launch(start, &words);
+        let launch = launch.map_err(|error| Stop::Inconclusive(error.to_string()))?;
         self.end_process();
         let recorder = self.bench.recorder.clone();
         let hear = move |line| recorder.record(ACTOR, Event::Wrote(line));

@@ -199,7 +199,14 @@ impl Subject {
         let program = if is_bare { PathBuf::from(program) } else { folder.join(program) };
         let given = start.environment.iter().map(|(name, text)| (name.clone(), fill(text)));
         let environment = given.chain(self.usual_environment(words)).collect();
-        let directory = start.directory.as_ref().map_or(folder, |text| PathBuf::from(fill(text)));
+        let directory = match &start.directory {
+            None => folder,
+            Some(text) => folder.join(fill(text)),
+        };
+        if !directory.is_dir() {
+            let why = format!("start.directory: {} is no folder", directory.display());
+            return Err(io::Error::other(why));
+        }
         Ok(Launch {
             program,
             arguments: arguments.iter().map(|text| fill(text)).collect(),
