@@ -204,6 +204,28 @@ fn a_profile_that_makes_no_sense_is_exit_2() {
 }
 
 #[test]
+fn files_and_folders_of_a_profile_are_looked_for_before_the_run() {
+    let meet = "name = \"x\"\n[meet]\nmqtts = \"127.0.0.1:0\"\ncontent = \"127.0.0.1:0\"\n\
+                device_id = \"x\"\nkey = \"AAECAwQFBgcICQoLDA0ODw==\"\nca_file = \"none/ca.pem\"\n\
+                root_keys_file = \"roots.json\"\n";
+    let start = "name = \"x\"\n[start]\ncommand = [\"true\"]\ndirectory = \"none\"\n";
+    for (name, text, words) in [
+        ("no-ca.toml", meet, "meet.ca_file: "),
+        ("no-directory.toml", start, "start.directory is \"none\", and "),
+    ] {
+        let path = scratch(name);
+        std::fs::write(&path, text).unwrap();
+        let output = test_agent(&path, &["--filter", "startup-message"]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(name) && told.contains(words), "{told}");
+        // Relative paths begin beside the profile.
+        let beside = path.parent().unwrap().join("none").display().to_string();
+        assert!(told.contains(&beside), "{told}");
+    }
+}
+
+#[test]
 fn an_agent_that_connects_by_itself_is_waited_for() {
     let (ca, roots) = (scratch("meet-ca.pem"), scratch("meet-roots.json"));
     let work = scratch("meet-work");

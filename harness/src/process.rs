@@ -308,6 +308,34 @@ async fn capture(
     }
 }
 
+/// What a program that was started by other means carries in its environment, so that it and what it
+/// started can be ended by [`Mark::end`].
+#[derive(Clone, Debug)]
+pub struct Mark(String);
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self(unique())
+    }
+}
+
+impl Mark {
+    /// Name and value of the variable that carries it.
+    #[must_use]
+    pub fn variable(&self) -> (&str, &str) {
+        (MARK, &self.0)
+    }
+
+    /// Ends the program `id`, which must not have been waited for, with its descendants, and all others
+    /// that carry this mark.
+    pub fn end(&self, id: Option<u32>) {
+        if let Some(id) = id {
+            tree::kill(id);
+        }
+        sweep(&self.0);
+    }
+}
+
 /// A text that no other child has.
 fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::wire::percent;
 
-use super::{Bench, IfMatch, VISIBLE};
+use super::{Bench, IfMatch, Leftover, VISIBLE, remove};
 use crate::verdict::{Checked, Stop};
 
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
@@ -93,12 +93,13 @@ impl Bench {
     /// A job id never handed out before; whatever waits under it is cancelled after the case.
     pub fn new_job_id(&mut self) -> String {
         let id = self.target.new_name();
-        self.jobs.push(id.clone());
+        self.cancel_later(&id);
         id
     }
 
     /// Has whatever waits under `id` cancelled after the case.
     pub fn cancel_later(&mut self, id: &str) {
+        self.leftovers.add(Leftover::Job(id.to_owned()));
         self.jobs.push(id.to_owned());
     }
 
@@ -233,8 +234,10 @@ impl Bench {
     /// Cancels what still waits for its start.
     pub(super) async fn cancel_jobs(&mut self) {
         for id in std::mem::take(&mut self.jobs) {
-            // One that has run, or was never created, refuses: nothing is left to do then.
-            drop(self.cancel_job(&id).await);
+            let job = Leftover::Job(id);
+            if remove(&self.target, &job, &self.recorder).await {
+                self.leftovers.remove(&job);
+            }
         }
         self.job_turn = None;
     }

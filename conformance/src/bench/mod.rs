@@ -57,9 +57,11 @@ pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Something that a case made on the hub, by its id; configurations are removed first.
+/// Something that a case made on the hub, by its id; in the order in which they are removed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leftover {
+    /// A job that may wait for its start; it is cancelled.
+    Job(String),
     /// An automatic device configuration.
     Configuration(String),
     /// A device with its modules.
@@ -69,6 +71,7 @@ pub enum Leftover {
 impl Leftover {
     fn path(&self) -> String {
         match self {
+            Self::Job(id) => job::job_path(id),
             Self::Configuration(id) => service::configuration_path(id),
             Self::Device(device) => service::identity_path(&Identity::device(device)),
         }
@@ -79,7 +82,7 @@ impl fmt::Display for Leftover {
     /// The name of a device, or the path of what is none.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(_) => formatter.write_str(&self.path()),
+            Self::Job(_) | Self::Configuration(_) => formatter.write_str(&self.path()),
             Self::Device(device) => formatter.write_str(device),
         }
     }
@@ -396,7 +399,13 @@ impl Bench {
 /// Removes a leftover; `true` when the hub has it no more.
 pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
     let path = leftover.path();
-    let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
+    let is_job = matches!(leftover, Leftover::Job(_));
+    let request = if is_job {
+        let path = format!("{path}/cancel");
+        service::request(target, Method::POST, &path, IfMatch::Absent, None)
+    } else {
+        service::request(target, Method::DELETE, &path, IfMatch::Any, None)
+    };
     let courtesy = target.courtesy();
     let mut attempt = 0;
     loop {
@@ -404,7 +413,8 @@ pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Reco
         let Ok(answer) = answer else { return false };
         let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
         if !courtesy.recovers(status, asked, attempt).await {
-            return answer.status.is_success() || status == 404;
+            // A job that has run, or was never created, refuses: nothing is left to do then.
+            return answer.status.is_success() || status == 404 || is_job;
         }
         attempt += 1;
     }

@@ -295,7 +295,11 @@ fn handler(text: &str) -> Result<(String, HandlerSpec), String> {
         None if kind == "script" => HandlerSpec::Script,
         None if kind == "simulator" => HandlerSpec::Simulator(None),
         Some(("simulator", file)) => HandlerSpec::Simulator(Some(file.into())),
-        Some(("program", path)) if !path.is_empty() => HandlerSpec::Program(path.into()),
+        Some(("program", path)) if !path.is_empty() => {
+            // Handlers run elsewhere: a relative path would mean something else there.
+            let path = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
+            HandlerSpec::Program(path)
+        }
         _ => return Err(expected.to_owned()),
     };
     Ok((id.to_owned(), spec))

@@ -34,7 +34,7 @@ pub struct Report {
     pub summary: Summary,
     /// The cases in the order of the suite.
     pub cases: Vec<CaseRecord>,
-    /// Devices and configurations that the run made and the hub did not remove when it was asked to;
+    /// Devices, configurations and jobs that the run made and the hub did not remove when it was asked to;
     /// they are there still.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_behind: Vec<String>,

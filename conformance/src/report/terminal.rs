@@ -171,7 +171,7 @@ fn left_behind(report: &Report) -> String {
     match report.left_behind.len() {
         0 => String::new(),
         count => format!(
-            "left behind: {count} devices or configurations that the hub did not remove: {}\n",
+            "left behind: {count} devices, configurations or jobs that the hub did not remove: {}\n",
             report.left_behind.join(" ")
         ),
     }

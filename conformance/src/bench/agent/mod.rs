@@ -243,7 +243,10 @@ impl<'a> AgentBench<'a> {
     pub async fn finish(&mut self, result: Checked) -> Checked {
         self.demand_rules();
         self.kill().await;
-        result
+        match self.subject.room() {
+            Err(error) if result.is_err() => Err(Stop::Inconclusive(error.to_string())),
+            Ok(()) | Err(_) => result,
+        }
     }
 
     /// Starts a device inside this process.
