@@ -13,7 +13,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process,
@@ -30,12 +29,6 @@ pub(super) const SELF: &str = "/proc/self/exe";
 
 /// What the suite writes to have the program told to end: SIGTERM.
 pub(super) const TERMINATE: u8 = b'T';
-
-/// How long the keeper tries to end what is left. Only what nobody can kill takes longer.
-const END: Duration = Duration::from_secs(3);
-
-/// Pause between two looks at what is left.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The exit code when the program cannot be started, as shells have it.
 const NOT_STARTED: u8 = 127;
@@ -120,16 +113,17 @@ fn ended(child: Pid) -> Option<WaitStatus> {
 }
 
 /// Kills whatever is left, until nothing is.
+///
+/// Who dies leaves its children to the keeper, and its own end wakes it: so whatever was started while
+/// it looked is found in the next round. Only what nobody can kill keeps it; the suite ends it then.
 fn end_all() {
-    let until = Instant::now() + END;
     loop {
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let left = tree::descendants(getpid().as_raw_nonzero().get());
-        if left.is_empty() || Instant::now() >= until {
-            return;
+        tree::kill_all(&tree::descendants(getpid().as_raw_nonzero().get()));
+        match wait(WaitOptions::empty()) {
+            Ok(_) => while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {},
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
         }
-        tree::kill_all(&left);
-        thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -143,7 +137,10 @@ fn end_like(status: WaitStatus) -> ExitCode {
     if let Some(signal) = Signal::from_named_raw(number) {
         // The program has left a core file, where it was to leave one.
         let _only_a_file_more = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        let _told_by_the_code_then = kill_process(getpid(), signal);
+        // Some signals are handled once, by what looks for overflows of the stack.
+        for _ in 0..2 {
+            let _told_by_the_code_then = kill_process(getpid(), signal);
+        }
     }
     ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX))
 }
