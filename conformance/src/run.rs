@@ -385,22 +385,21 @@ mod tests {
     #[tokio::test]
     async fn waiting_for_other_cases_does_not_count_against_a_case() {
         let courtesy = Courtesy::new(Arc::new(crate::pace::Pace::new(None)), true);
-        let waiting = async |time: Duration, counts: bool| {
+        let waiting = |time: Duration, counts: bool| -> Body<'_> {
             let courtesy = courtesy.clone();
-            let body: Body<'_> = Box::pin(async move {
+            Box::pin(async move {
                 if counts {
                     sleep(time).await;
                 } else {
                     courtesy.during(Duration::from_secs(60), sleep(time)).await;
                 }
                 Ok(())
-            });
-            body
+            })
         };
         let (long, budget) = (Duration::from_millis(1500), Duration::from_millis(100));
-        let counted = bounded(waiting(long, true).await, budget, &courtesy).await;
+        let counted = bounded(waiting(long, true), budget, &courtesy).await;
         assert!(counted.is_none());
-        let held = bounded(waiting(long, false).await, budget, &courtesy).await;
+        let held = bounded(waiting(long, false), budget, &courtesy).await;
         assert!(matches!(held, Some(Ok(()))));
     }
 
