@@ -28,8 +28,12 @@ const AGAIN_MAX: u32 = 4;
 const SLOW: usize = 64;
 
 /// Pauses before further looks at a target that seems to be gone: it may only be started anew.
-const LOOK_AGAIN: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+const LOOK_AGAIN: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// How long cases may take to be dropped when a run is broken off.
 const DROP: Duration = Duration::from_secs(10);

@@ -14,9 +14,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process,
-    kill_process_group, set_child_subreaper, set_dumpable_behavior, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, wait,
 };
 
 use super::tree;
@@ -64,7 +65,7 @@ fn run(command: Vec<OsString>) -> ExitCode {
             writeln!(std::io::stderr(), "cannot start {}: {error}", program.display());
         ExitCode::from(NOT_STARTED)
     };
-    if let Err(error) = set_child_subreaper(Some(getpid())) {
+    if let Err(error) = adopt_orphans() {
         return not_started(error.into());
     }
     let started = Command::new(program)
@@ -85,6 +86,18 @@ fn run(command: Vec<OsString>) -> ExitCode {
         Some(status) => end_like(status),
         None => ExitCode::FAILURE,
     }
+}
+
+/// Has this process adopt whatever loses its parent among what it starts.
+#[cfg(target_os = "linux")]
+fn adopt_orphans() -> rustix::io::Result<()> {
+    set_child_subreaper(Some(getpid()))
+}
+
+/// There is no such thing elsewhere, and nobody asks for keepers there.
+#[cfg(not(target_os = "linux"))]
+fn adopt_orphans() -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
 }
 
 /// Does what the suite says, until it says nothing more.
@@ -136,6 +149,7 @@ fn end_like(status: WaitStatus) -> ExitCode {
     let number = status.terminating_signal().unwrap_or_default();
     if let Some(signal) = Signal::from_named_raw(number) {
         // The program has left a core file, where it was to leave one.
+        #[cfg(target_os = "linux")]
         let _only_a_file_more = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         // Some signals are handled once, by what looks for overflows of the stack.
         for _ in 0..2 {
