@@ -178,7 +178,7 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     let throttles = Throttled::all(&options.throttle);
     let mut config =
         HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
-    config.limits.running_jobs_max = options.running_jobs.map(std::num::NonZeroUsize::get);
+    config.limits.running_jobs_max = options.running_jobs.map(NonZeroUsize::get);
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
