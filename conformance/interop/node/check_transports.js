@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 
 import * as device from "./device.js";
-import { Hub } from "./hub.js";
 import { atEnd, check, run } from "./runner.js";
 import { Client, errors, Http, Message, MqttWs } from "./sdk.js";
 import * as service from "./service.js";
@@ -34,8 +33,7 @@ check("A wrong key is refused over WebSocket", async function refusedWebsocket(h
 
 check(
   "Telemetry over HTTPS arrives with its properties, and a batch as messages of their own",
-  async function https() {
-    const hub = await withControl();
+  async function https(hub) {
     const { me, client } = await connected(hub, Http);
     const message = telemetry('{"rpm":1}', { level: "5 m & more" });
     message.messageId = "first";
@@ -51,8 +49,7 @@ check(
 
 check(
   "Messages to a device come over HTTPS, again when abandoned, and not when completed or rejected",
-  async function messages() {
-    const hub = await withControl();
+  async function messages(hub) {
     const { me, client } = await connected(hub, Http);
     for (const body of ["one", "two", "three"]) {
       const properties = [["to", body], ["$.mid", `id of ${body}`]];
@@ -96,13 +93,6 @@ async function connected(hub, transport) {
   return { me, client };
 }
 
-/** A hub of the check's own whose events can be read. */
-async function withControl() {
-  const hub = await Hub.start(process.argv[2], 1, ["--control", "127.0.0.1:0"]);
-  atEnd(() => hub.stop());
-  return hub;
-}
-
 function telemetry(body, properties) {
   const message = new Message(body);
   message.contentType = "application/json";
@@ -131,4 +121,4 @@ async function control(hub, path, body) {
   return answer.json();
 }
 
-await run();
+await run(["--control", "127.0.0.1:0"]);
