@@ -3,7 +3,9 @@
 import base64
 import concurrent.futures
 import sys
+import time
 
+from azure.core.credentials import AccessToken
 from azure.iot.hub.models import JobProperties
 from msrest.exceptions import ClientRequestError, HttpOperationError
 
@@ -71,6 +73,20 @@ def throttled(hub):
             named = (answer.status_code, answer.headers["iothub-errorcode"])
             device.equal("error", named, (429, "ThrottlingException"))
     service.trust(hub)
+
+
+def bearer_tokens(hub):
+    """A credential of Entra is refused with 401 and told why."""
+    manager = service.registry_with_credential(hub, _Credential())
+    error = service.refused(*UNAUTHORIZED, manager.get_service_statistics)
+    assert "bearer" in error.response.text, f"it does not say why: {error.response.text}"
+
+
+class _Credential:
+    """What a library for identities would hand to the SDK."""
+
+    def get_token(self, *_scopes, **_options):
+        return AccessToken("header.claims.signature", int(time.time()) + 3600)
 
 
 def what_is_not_offered(hub):

@@ -30,6 +30,12 @@ def registry(hub, connection_string=None):
     return _client(IoTHubRegistryManager, hub, connection_string)
 
 
+def registry_with_credential(hub, credential):
+    """The same for a client that asks a credential for bearer tokens."""
+    trust(hub)
+    return IoTHubRegistryManager.from_token_credential(hub.hostname, credential)
+
+
 def jobs(hub, connection_string=None):
     return _client(IoTHubJobManager, hub, connection_string)
 

@@ -214,6 +214,12 @@ impl Hub {
         let refuse = |why: String| Refusal::new(ErrorCode::IotHubUnauthorizedAccess, why);
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let header = header.ok_or_else(|| refuse("Authorization header missing".to_owned()))?;
+        if header.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")) {
+            return Err(refuse(
+                "This hub does not offer bearer tokens, allowed is a SharedAccessSignature"
+                    .to_owned(),
+            ));
+        }
         let token = SasToken::parse(header).map_err(|error| refuse(error.to_string()))?;
         let name = token.policy.as_deref().unwrap_or_default();
         let permission = call.map_or(Permission::ServiceConnect, permission);
