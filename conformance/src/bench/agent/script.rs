@@ -81,6 +81,8 @@ pub struct Ending {
     pub exit: u8,
     /// Whether it waits until the case opens its gate, or until it is told to cancel.
     pub gated: bool,
+    /// The one component for which it ends so; for the others it ends as usual.
+    pub component: Option<&'static str>,
 }
 
 impl Ending {
@@ -91,6 +93,7 @@ impl Ending {
             details: String::new(),
             exit: 0,
             gated: false,
+            component: None,
         }
     }
 }
@@ -103,6 +106,8 @@ pub struct Script {
     endings: BTreeMap<Phase, Ending>,
     /// Whether it says that it is installed once it was applied.
     remembers: bool,
+    /// Whether it goes on although it is told to cancel.
+    stubborn: bool,
     /// Bytes of padding, to make the file large.
     padding: usize,
 }
@@ -111,7 +116,13 @@ impl Script {
     /// A payload that does everything right.
     #[must_use]
     pub fn good(name: &str) -> Self {
-        Self { name: name.to_owned(), endings: BTreeMap::new(), remembers: true, padding: 0 }
+        Self {
+            name: name.to_owned(),
+            endings: BTreeMap::new(),
+            remembers: true,
+            stubborn: false,
+            padding: 0,
+        }
     }
 
     /// The same, where `phase` ends with `code`.
@@ -146,6 +157,18 @@ impl Script {
     #[must_use]
     pub fn forgetful(self) -> Self {
         Self { remembers: false, ..self }
+    }
+
+    /// The same, where `phase` ends as it does for `component` only, and as usual for all others.
+    #[must_use]
+    pub fn only_for(self, phase: Phase, component: &'static str) -> Self {
+        self.ending(phase, |ending| ending.component = Some(component))
+    }
+
+    /// The same, which goes on although it is told to cancel.
+    #[must_use]
+    pub fn stubborn(self) -> Self {
+        Self { stubborn: true, ..self }
     }
 
     /// The same, as a file of at least `bytes` bytes.
@@ -185,6 +208,11 @@ impl Script {
         let name = phase.name();
         let mut text = format!("  {name})\n    code={} extended={}", ending.code, ending.extended);
         text.push_str(&format!(" details='{}' exits={}\n", ending.details, ending.exit));
+        if let Some(component) = ending.component {
+            let code = phase.usual_code();
+            let usual = format!("{{ code={code}; extended=0; details=; exits=0; }}");
+            text.push_str(&format!("    [ \"$component\" = {component} ] || {usual}\n"));
+        }
         if ending.gated {
             text.push_str("    gate\n");
         }
@@ -198,6 +226,7 @@ impl Script {
             Phase::Apply if ending.code > 0 && ending.exit == 0 => {
                 text.push_str("    [ \"$code\" -gt 0 ] && : > \"$marks/installed-$name\"\n");
             }
+            Phase::Cancel if self.stubborn => {}
             Phase::Cancel => text.push_str("    : > \"$marks/cancelled-$name\"\n"),
             _ => {}
         }

@@ -52,6 +52,20 @@ pub(super) const CASES: &[Case] = &[
         needs: SCRIPTED,
         run: agent_body!(failing_code, Phase::Apply),
     },
+    Case {
+        id: "outcome-failing-code-first-step",
+        title: "Of two steps the first fails: the code of the whole is its code",
+        requirements: &["ADU-AGENT-060", "ADU-AGENT-112"],
+        needs: SCRIPTED,
+        run: agent_body!(failing_step, 0),
+    },
+    Case {
+        id: "outcome-failing-code-second-step",
+        title: "Of two steps the second fails: the code of the whole is its code",
+        requirements: &["ADU-AGENT-060", "ADU-AGENT-112"],
+        needs: SCRIPTED,
+        run: agent_body!(failing_step, 1),
+    },
 ];
 
 fn step(report: &Report, index: usize) -> &Value {
@@ -124,13 +138,53 @@ async fn failing_code(agent: &mut AgentBench<'_>, phase: Phase) -> Checked {
     let report = agent.end("ADU-AGENT-060", &deployed).await?;
     agent.demand_failure("ADU-AGENT-058", &deployed, &report);
     agent.equal("ADU-AGENT-060", "resultCode", Some(0), report.result_code());
-    let holds = if agent.generation() >= 3 {
-        let codes = report.result().get("extendedResultCodes").and_then(Value::as_str);
-        codes.is_some_and(|codes| codes.split(',').any(|code| code == "30500123"))
+    let holds = has_code(agent, report.result());
+    agent.demand("ADU-AGENT-060", holds, CODE_FIRST, report.to_string());
+    Ok(())
+}
+
+/// What is demanded of the extended codes of a failure.
+const CODE_FIRST: &str = "the extended code 30500123, before informational ones";
+
+/// Whether the extended code of `result` is 30500123; informational ones may follow
+/// (device-update-agent.md § 4.2).
+fn has_code(agent: &AgentBench<'_>, result: &Value) -> bool {
+    if agent.generation() >= 3 {
+        let codes = result.get("extendedResultCodes").and_then(Value::as_str);
+        codes.is_some_and(|codes| codes.split(',').next() == Some("30500123"))
     } else {
-        let code = report.result().get("extendedResultCode").and_then(Value::as_i64);
-        code == Some(0x3050_0123)
-    };
-    agent.demand("ADU-AGENT-060", holds, "the extended code 30500123", report.to_string());
+        result.get("extendedResultCode").and_then(Value::as_i64) == Some(0x3050_0123)
+    }
+}
+
+async fn failing_step(agent: &mut AgentBench<'_>, failing: usize) -> Checked {
+    agent.start().await?;
+    let scripts = [(0, "first"), (1, "second")].map(|(index, name)| {
+        let script = Script::good(name);
+        if index == failing {
+            return script.failing(Phase::Install, 0x3050_0123, "as the case wants");
+        }
+        script
+    });
+    let [first, second] = &scripts;
+    let plan = agent.plan(&[first, second])?;
+    let deployed = agent.deploy(&plan).await?;
+    let report = agent.end("ADU-AGENT-060", &deployed).await?;
+    agent.demand_failure("ADU-AGENT-058", &deployed, &report);
+    let seen = report.to_string();
+    agent.equal("ADU-AGENT-060", "resultCode", Some(0), report.result_code());
+    let holds = has_code(agent, report.result());
+    agent.demand("ADU-AGENT-060", holds, CODE_FIRST, seen.clone());
+    let code = |index| step(&report, index).get("resultCode").and_then(Value::as_i64);
+    let holds = code(failing) == Some(0) && has_code(agent, step(&report, failing));
+    let allowed = format!("step_{failing} with 0 and 30500123");
+    agent.demand("ADU-AGENT-112", holds, allowed, seen.clone());
+    if failing == 1 {
+        agent.demand("ADU-AGENT-112", code(0) == Some(700), "step_0 has 700", seen);
+    } else {
+        // A step that was not reached keeps 0, or is not told (§ 6.11).
+        let holds = matches!(code(1), Some(0) | None);
+        agent.demand("ADU-AGENT-112", holds, "no success of step_1", seen);
+    }
     Ok(())
 }
