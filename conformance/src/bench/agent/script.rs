@@ -79,6 +79,10 @@ pub struct Ending {
     pub details: String,
     /// Exit status; other than 0 there is no result file.
     pub exit: u8,
+    /// Whether it writes no result.
+    pub silent: bool,
+    /// Whether it writes its result although its exit status is not 0.
+    pub keeps_result: bool,
     /// Whether it waits until the case opens its gate, or until it is told to cancel.
     pub gated: bool,
     /// The one component for which it ends so; for the others it ends as usual.
@@ -92,6 +96,8 @@ impl Ending {
             extended: 0,
             details: String::new(),
             exit: 0,
+            silent: false,
+            keeps_result: false,
             gated: false,
             component: None,
         }
@@ -145,6 +151,18 @@ impl Script {
     #[must_use]
     pub fn exiting(self, phase: Phase, exit: u8) -> Self {
         self.ending(phase, |ending| ending.exit = exit)
+    }
+
+    /// The same, where `phase` ends with an exit status after it has written a result.
+    #[must_use]
+    pub fn exiting_with_result(self, phase: Phase, exit: u8) -> Self {
+        self.ending(phase, |ending| (ending.exit, ending.keeps_result) = (exit, true))
+    }
+
+    /// The same, where `phase` exits with 0 and writes no result.
+    #[must_use]
+    pub fn silent(self, phase: Phase) -> Self {
+        self.ending(phase, |ending| ending.silent = true)
     }
 
     /// The same, where `phase` waits for the case.
@@ -208,6 +226,12 @@ impl Script {
         let name = phase.name();
         let mut text = format!("  {name})\n    code={} extended={}", ending.code, ending.extended);
         text.push_str(&format!(" details='{}' exits={}\n", ending.details, ending.exit));
+        if ending.silent {
+            text.push_str("    result=\n");
+        }
+        if ending.keeps_result {
+            text.push_str("    keeps=1\n");
+        }
         if let Some(component) = ending.component {
             let code = phase.usual_code();
             let usual = format!("{{ code={code}; extended=0; details=; exits=0; }}");
@@ -238,7 +262,7 @@ impl Script {
 /// What every payload begins with: it reads its call in each of the documented forms.
 const HEAD: &str = r#"#!/bin/sh
 log='@LOG' marks='@MARKS' name='@NAME'
-phase= result= component=
+phase= result= component= keeps=
 while [ $# -gt 0 ]; do
   case "$1" in
     --action) phase=$2; shift ;;
@@ -264,11 +288,11 @@ case "$phase" in
 @PHASES
 esac
 echo "$name $phase end $component" >> "$log"
-[ "$exits" = 0 ] || exit "$exits"
+[ "$exits" = 0 ] || [ -n "$keeps" ] || exit "$exits"
 if [ -n "$result" ]; then
   echo "{\"resultCode\":$code,\"extendedResultCode\":$extended,\"resultDetails\":\"$details\"}" > "$result"
 fi
-exit 0
+exit "$exits"
 "#;
 
 /// A line of the log.

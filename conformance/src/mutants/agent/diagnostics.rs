@@ -22,6 +22,21 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
+        "agent-diagnostics-no-token",
+        "Logs are uploaded without the token of the storage's URL.",
+        ["ADU-AGENT-127"],
+        With {
+            state: (),
+            input: same_input,
+            output: |(), mut output| {
+                if let Output::Upload { url, .. } = &mut output {
+                    *url = url.split('?').next().unwrap_or_default().to_owned();
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
         "agent-diagnostics-repeat-unacknowledged",
         "A request for logs that is repeated is not acknowledged.",
         ["ADU-AGENT-127"],

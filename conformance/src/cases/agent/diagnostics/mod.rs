@@ -123,7 +123,8 @@ fn uploads(agent: &AgentBench<'_>) -> usize {
 /// A request that was answered with success.
 async fn collected(agent: &mut AgentBench<'_>, id: &str) -> Checked<(String, u64)> {
     agent.start().await?;
-    let url = agent.storage(Intake::Taken);
+    // As a storage does: who comes without the token of the URL is refused.
+    let url = agent.storage(Intake::TakenWithToken);
     let version = ask(agent, id, &url).await?;
     let report = answered(agent, "ADU-AGENT-127", id).await?;
     let seen = report.patch.to_string();
