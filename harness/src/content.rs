@@ -65,6 +65,8 @@ pub enum Manner {
 pub enum Intake {
     /// With 201.
     Taken,
+    /// With 201 when the URL has a query, which stands for a token; else with 403.
+    TakenWithToken,
     /// Not at all: this status is answered.
     Refused(u16),
     /// It never answers.
@@ -219,6 +221,7 @@ impl Shared {
     /// Takes an upload, or does not.
     async fn take(&self, request: Request<Incoming>) -> Response<Part> {
         let path = request.uri().path().trim_start_matches('/').to_owned();
+        let has_token = request.uri().query().is_some_and(|query| !query.is_empty());
         let intake = {
             let state = lock(&self.state);
             let mut folders = state.folders.iter();
@@ -229,8 +232,9 @@ impl Shared {
         let status = match intake {
             Some(Intake::Refused(status)) => status,
             None => 404,
-            Some(Intake::Taken | Intake::Stalled) if !is_whole => 400,
-            Some(Intake::Taken | Intake::Stalled) => 201,
+            Some(Intake::TakenWithToken) if !has_token => 403,
+            Some(_) if !is_whole => 400,
+            Some(_) => 201,
         };
         self.note(Hit { path, range: None, status, at: Instant::now() });
         if intake == Some(Intake::Stalled) {

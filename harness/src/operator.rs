@@ -157,7 +157,8 @@ impl Operator {
         if let Some(token) = &request.authorization {
             builder = builder.header(AUTHORIZATION, token);
         }
-        if !request.body.is_empty() {
+        let names_its_type = request.headers.iter().any(|(name, _)| name == CONTENT_TYPE);
+        if !request.body.is_empty() && !names_its_type {
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             builder = builder.header(CONTENT_TYPE, json);
         }

@@ -390,6 +390,10 @@ pub enum Forgery {
     AlgorithmNone,
     /// `alg` is "HS256".
     AlgorithmHs256,
+    /// There is no `alg`, and the signature is right.
+    NoAlgorithm,
+    /// The `alg` of the signing key's signature is "none", and there is a right one all the same.
+    KeyAlgorithmNone,
     /// Made with SHA-384, and says so.
     Rs384,
     /// Made with SHA-512, and says so.
@@ -412,7 +416,7 @@ pub enum Forgery {
 
 impl Forgery {
     /// Every forgery.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::WrongSigner,
         Self::WrongRoot,
         Self::UnknownRoot,
@@ -424,6 +428,8 @@ impl Forgery {
         Self::FourParts,
         Self::AlgorithmNone,
         Self::AlgorithmHs256,
+        Self::NoAlgorithm,
+        Self::KeyAlgorithmNone,
         Self::Rs384,
         Self::Rs512,
         Self::KeyRs512,
@@ -456,6 +462,8 @@ impl Forgery {
             Self::FourParts => return Ok(format!("{}.AAAA", recipe.make(manifest)?)),
             Self::AlgorithmNone => recipe.header = algorithm("none"),
             Self::AlgorithmHs256 => recipe.header = algorithm("HS256"),
+            Self::NoAlgorithm => recipe.header = json!({}),
+            Self::KeyAlgorithmNone => recipe.key_header = algorithm("none"),
             Self::Rs384 => {
                 recipe.header = algorithm("RS384");
                 recipe.scheme = Scheme::Rs384;

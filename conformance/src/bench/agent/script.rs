@@ -79,8 +79,14 @@ pub struct Ending {
     pub details: String,
     /// Exit status; other than 0 there is no result file.
     pub exit: u8,
+    /// Whether it writes no result.
+    pub silent: bool,
+    /// Whether it writes its result although its exit status is not 0.
+    pub keeps_result: bool,
     /// Whether it waits until the case opens its gate, or until it is told to cancel.
     pub gated: bool,
+    /// The one component for which it ends so; for the others it ends as usual.
+    pub component: Option<&'static str>,
 }
 
 impl Ending {
@@ -90,7 +96,10 @@ impl Ending {
             extended: 0,
             details: String::new(),
             exit: 0,
+            silent: false,
+            keeps_result: false,
             gated: false,
+            component: None,
         }
     }
 }
@@ -103,6 +112,8 @@ pub struct Script {
     endings: BTreeMap<Phase, Ending>,
     /// Whether it says that it is installed once it was applied.
     remembers: bool,
+    /// Whether it goes on although it is told to cancel.
+    stubborn: bool,
     /// Bytes of padding, to make the file large.
     padding: usize,
 }
@@ -111,7 +122,13 @@ impl Script {
     /// A payload that does everything right.
     #[must_use]
     pub fn good(name: &str) -> Self {
-        Self { name: name.to_owned(), endings: BTreeMap::new(), remembers: true, padding: 0 }
+        Self {
+            name: name.to_owned(),
+            endings: BTreeMap::new(),
+            remembers: true,
+            stubborn: false,
+            padding: 0,
+        }
     }
 
     /// The same, where `phase` ends with `code`.
@@ -136,6 +153,18 @@ impl Script {
         self.ending(phase, |ending| ending.exit = exit)
     }
 
+    /// The same, where `phase` ends with an exit status after it has written a result.
+    #[must_use]
+    pub fn exiting_with_result(self, phase: Phase, exit: u8) -> Self {
+        self.ending(phase, |ending| (ending.exit, ending.keeps_result) = (exit, true))
+    }
+
+    /// The same, where `phase` exits with 0 and writes no result.
+    #[must_use]
+    pub fn silent(self, phase: Phase) -> Self {
+        self.ending(phase, |ending| ending.silent = true)
+    }
+
     /// The same, where `phase` waits for the case.
     #[must_use]
     pub fn gated(self, phase: Phase) -> Self {
@@ -146,6 +175,18 @@ impl Script {
     #[must_use]
     pub fn forgetful(self) -> Self {
         Self { remembers: false, ..self }
+    }
+
+    /// The same, where `phase` ends as it does for `component` only, and as usual for all others.
+    #[must_use]
+    pub fn only_for(self, phase: Phase, component: &'static str) -> Self {
+        self.ending(phase, |ending| ending.component = Some(component))
+    }
+
+    /// The same, which goes on although it is told to cancel.
+    #[must_use]
+    pub fn stubborn(self) -> Self {
+        Self { stubborn: true, ..self }
     }
 
     /// The same, as a file of at least `bytes` bytes.
@@ -185,6 +226,17 @@ impl Script {
         let name = phase.name();
         let mut text = format!("  {name})\n    code={} extended={}", ending.code, ending.extended);
         text.push_str(&format!(" details='{}' exits={}\n", ending.details, ending.exit));
+        if ending.silent {
+            text.push_str("    result=\n");
+        }
+        if ending.keeps_result {
+            text.push_str("    keeps=1\n");
+        }
+        if let Some(component) = ending.component {
+            let code = phase.usual_code();
+            let usual = format!("{{ code={code}; extended=0; details=; exits=0; }}");
+            text.push_str(&format!("    [ \"$component\" = {component} ] || {usual}\n"));
+        }
         if ending.gated {
             text.push_str("    gate\n");
         }
@@ -198,6 +250,7 @@ impl Script {
             Phase::Apply if ending.code > 0 && ending.exit == 0 => {
                 text.push_str("    [ \"$code\" -gt 0 ] && : > \"$marks/installed-$name\"\n");
             }
+            Phase::Cancel if self.stubborn => {}
             Phase::Cancel => text.push_str("    : > \"$marks/cancelled-$name\"\n"),
             _ => {}
         }
@@ -209,7 +262,7 @@ impl Script {
 /// What every payload begins with: it reads its call in each of the documented forms.
 const HEAD: &str = r#"#!/bin/sh
 log='@LOG' marks='@MARKS' name='@NAME'
-phase= result= component=
+phase= result= component= keeps=
 while [ $# -gt 0 ]; do
   case "$1" in
     --action) phase=$2; shift ;;
@@ -235,11 +288,11 @@ case "$phase" in
 @PHASES
 esac
 echo "$name $phase end $component" >> "$log"
-[ "$exits" = 0 ] || exit "$exits"
+[ "$exits" = 0 ] || [ -n "$keeps" ] || exit "$exits"
 if [ -n "$result" ]; then
   echo "{\"resultCode\":$code,\"extendedResultCode\":$extended,\"resultDetails\":\"$details\"}" > "$result"
 fi
-exit 0
+exit "$exits"
 "#;
 
 /// A line of the log.

@@ -1,6 +1,6 @@
 //! Defects of steps, child updates and components.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use twinspec_harness::agent::Effect;
@@ -78,14 +78,122 @@ pub(super) const DEFECTS: &[Defect] = &[
         "Components are selected by the last compatibility map of a child.",
         ["ADU-MANIFEST-014"],
         Inputs(|mut input| {
-            if let Input::Fetched { outcome: Fetched::Complete { text: Some(text), .. }, .. } =
-                &mut input
-                && let Some(turned) = with_maps_turned(text)
-            {
-                *text = turned;
-            }
+            with_child(&mut input, |manifest| {
+                if let Some(maps) = manifest.get_mut("compatibility").and_then(Value::as_array_mut)
+                {
+                    maps.reverse();
+                }
+            });
             vec![input]
         })
+    ),
+    defect!(
+        "agent-component-first-pair",
+        "Components are selected by the manufacturer alone.",
+        ["ADU-MANIFEST-014"],
+        Inputs(|mut input| {
+            with_child(&mut input, |manifest| {
+                let maps = manifest.get_mut("compatibility").and_then(Value::as_array_mut);
+                for map in maps.into_iter().flatten().filter_map(Value::as_object_mut) {
+                    map.retain(|name, _| name == "manufacturer");
+                }
+            });
+            vec![input]
+        })
+    ),
+    defect!(
+        "agent-component-first-child-step",
+        "Of a child update only the first step runs.",
+        ["ADU-AGENT-115"],
+        Inputs(|mut input| {
+            with_child(&mut input, |manifest| {
+                let steps = manifest.pointer_mut("/instructions/steps");
+                if let Some(steps) = steps.and_then(Value::as_array_mut) {
+                    steps.truncate(1);
+                }
+            });
+            vec![input]
+        })
+    ),
+    defect!(
+        "agent-component-failure-swallowed",
+        "A child update that fails for one component is a success when it succeeds for the others.",
+        ["ADU-AGENT-058"],
+        With {
+            state: BTreeSet::new(),
+            input: |installs: &mut BTreeSet<u64>, mut input| {
+                if let Input::Ran { job, outcome } = &mut input
+                    && installs.remove(job)
+                    && !outcome.is_success()
+                {
+                    // Skipped: nothing is put into force, and the next component comes.
+                    *outcome = Outcome::of(603);
+                }
+                vec![input]
+            },
+            output: |installs, output| {
+                if let Output::Run { job, call } = &output
+                    && call.phase == Phase::Install
+                    && call.component.is_some()
+                {
+                    installs.insert(*job);
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
+        "agent-component-one-for-all",
+        "What one component has installed counts as installed for all.",
+        ["ADU-AGENT-115"],
+        With {
+            state: (BTreeSet::new(), false),
+            input: |(asked, is_there): &mut (BTreeSet<u64>, bool), mut input| {
+                if let Input::Ran { job, outcome } = &mut input
+                    && asked.remove(job)
+                {
+                    *is_there |= outcome.code == 900;
+                    if *is_there {
+                        outcome.code = 900;
+                    }
+                }
+                vec![input]
+            },
+            output: |(asked, _), output| {
+                if let Output::Run { job, call } = &output
+                    && call.phase == Phase::IsInstalled
+                    && call.component.is_some()
+                {
+                    asked.insert(*job);
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
+        "agent-component-installs-again",
+        "A child update is installed for components that have it already.",
+        ["ADU-AGENT-055"],
+        With {
+            state: BTreeSet::new(),
+            input: |asked: &mut BTreeSet<u64>, mut input| {
+                if let Input::Ran { job, outcome } = &mut input
+                    && asked.remove(job)
+                {
+                    outcome.code = 901;
+                }
+                vec![input]
+            },
+            output: |asked, output| {
+                if let Output::Run { job, call } = &output
+                    && call.phase == Phase::IsInstalled
+                    && call.component.is_some()
+                {
+                    asked.insert(*job);
+                }
+                vec![Effect::Do(output)]
+            },
+        }
     ),
 ];
 
@@ -121,12 +229,20 @@ fn tells_failure(state: &mut GoesOn, mut output: Output) -> Vec<Effect> {
     vec![Effect::Do(output)]
 }
 
-/// The detached manifest with its compatibility maps in the other order.
-fn with_maps_turned(text: &str) -> Option<String> {
+/// Rewrites a child manifest that was fetched.
+fn with_child(input: &mut Input, change: impl FnOnce(&mut Value)) {
+    if let Input::Fetched { outcome: Fetched::Complete { text: Some(text), .. }, .. } = input
+        && let Some(changed) = rewritten(text, change)
+    {
+        *text = changed;
+    }
+}
+
+fn rewritten(text: &str, change: impl FnOnce(&mut Value)) -> Option<String> {
     let mut detached: Value = serde_json::from_str(text).ok()?;
     let mut manifest: Value =
         serde_json::from_str(detached.get("updateManifest")?.as_str()?).ok()?;
-    manifest.get_mut("compatibility")?.as_array_mut()?.reverse();
+    change(&mut manifest);
     set(&mut detached, "updateManifest", json!(manifest.to_string()));
     Some(detached.to_string())
 }

@@ -4,7 +4,7 @@ use twinspec_harness::agent::Effect;
 use twinspec_model::agent::{Input, Output};
 
 use super::Defect;
-use super::rewrite::With;
+use super::rewrite::{Told, With};
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -32,6 +32,31 @@ pub(super) const DEFECTS: &[Defect] = &[
                 vec![Effect::Do(output)]
             },
         }
+    ),
+    defect!(
+        "agent-delivery-acknowledges-once",
+        "An acknowledgement whose connection broke is given up.",
+        ["ADU-AGENT-030"],
+        With {
+            state: (),
+            input: super::rewrite::same_input,
+            output: |(), output| match &output {
+                Output::Send { report, patch }
+                    if patch.pointer("/deviceUpdate/service").is_some() =>
+                {
+                    // The machine believes it taken before it has left.
+                    let taken = Input::Answered { report: *report, status: 204 };
+                    vec![Effect::Do(output), Effect::Feed(taken)]
+                }
+                _ => vec![Effect::Do(output)],
+            },
+        }
+    ),
+    defect!(
+        "agent-delivery-hammers-when-throttled",
+        "A report that is refused with 429 is sent again at once, as long as it is refused.",
+        ["DEV-NET-020"],
+        Told(|config| config.limits.resend = std::time::Duration::ZERO)
     ),
     defect!(
         "agent-delivery-floods",

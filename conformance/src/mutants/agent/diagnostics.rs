@@ -22,6 +22,45 @@ pub(super) const DEFECTS: &[Defect] = &[
         })
     ),
     defect!(
+        "agent-diagnostics-no-token",
+        "Logs are uploaded without the token of the storage's URL.",
+        ["ADU-AGENT-127"],
+        With {
+            state: (),
+            input: same_input,
+            output: |(), mut output| {
+                if let Output::Upload { url, .. } = &mut output {
+                    *url = url.split('?').next().unwrap_or_default().to_owned();
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
+        "agent-diagnostics-repeat-unacknowledged",
+        "A request for logs that is repeated is not acknowledged.",
+        ["ADU-AGENT-127"],
+        With {
+            state: Value::Null,
+            input: same_input,
+            output: |last: &mut Value, output| {
+                let Output::Send { report, patch } = &output else {
+                    return vec![Effect::Do(output)];
+                };
+                let value = patch.pointer("/diagnosticInformation/service/value").cloned();
+                match value {
+                    Some(value) if value == *last => {
+                        vec![Effect::Feed(Input::Answered { report: *report, status: 204 })]
+                    }
+                    value => {
+                        *last = value.unwrap_or_else(|| last.clone());
+                        vec![Effect::Do(output)]
+                    }
+                }
+            },
+        }
+    ),
+    defect!(
         "agent-diagnostics-unnamed",
         "The result of a request for logs does not name it.",
         ["ADU-AGENT-127"],

@@ -1,8 +1,12 @@
 //! Defects of how deployments fail.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
-use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Output, Phase, Step};
+use twinspec_harness::agent::{Config, Effect, Overlay};
+use twinspec_model::agent::{Input, Outcome, Output, Phase, Step, extended};
 
 use super::Defect;
 use super::payload::with_plan;
@@ -56,6 +60,26 @@ pub(super) const DEFECTS: &[Defect] = &[
                 *patch = Value::Null;
             }
         })
+    ),
+    defect!(
+        "agent-failure-no-result-is-fine",
+        "A script that writes no result and exits with 0 counts as successful.",
+        ["ADU-AGENT-058"],
+        Inputs(|mut input| {
+            if let Input::Ran { outcome, .. } = &mut input
+                && outcome.extended == extended::SCRIPT_NO_RESULT
+                && outcome.details.starts_with("result file")
+            {
+                *outcome = Outcome::of(600);
+            }
+            vec![input]
+        })
+    ),
+    defect!(
+        "agent-failure-status-ignored",
+        "The exit status of a script does not count when it has written a result.",
+        ["ADU-AGENT-058"],
+        StatusIgnored::default()
     ),
     defect!(
         "agent-failure-other-handler",
@@ -135,4 +159,38 @@ fn ends_idle(has_begun: &mut bool, mut output: Output, after: bool) -> Vec<Effec
         *has_begun = false;
     }
     vec![Effect::Do(output)]
+}
+
+/// Looks for a result where a script has failed with an exit status.
+#[derive(Default)]
+struct StatusIgnored {
+    downloads: PathBuf,
+    /// Names of result files by job.
+    names: BTreeMap<u64, String>,
+}
+
+impl Overlay for StatusIgnored {
+    fn config(&mut self, config: &mut Config) {
+        self.downloads = config.work_dir.join("downloads");
+    }
+
+    fn input(&mut self, mut input: Input) -> Vec<Input> {
+        if let Input::Ran { job, outcome } = &mut input
+            && let Some(name) = self.names.remove(job)
+            && (extended::SCRIPT_EXIT..=extended::SCRIPT_EXIT + 0xFF).contains(&outcome.extended)
+        {
+            let mut folders = fs::read_dir(&self.downloads).into_iter().flatten().flatten();
+            if folders.any(|folder| folder.path().join("results").join(&name).exists()) {
+                *outcome = Outcome::of(600);
+            }
+        }
+        vec![input]
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Effect> {
+        if let Output::Run { job, call } = &output {
+            self.names.insert(*job, format!("{}-{}.json", call.folder, call.phase.name()));
+        }
+        vec![Effect::Do(output)]
+    }
 }

@@ -20,11 +20,13 @@ macro_rules! defect {
 mod acknowledge;
 mod action;
 mod cancel;
+mod codes;
 mod component;
 mod delivery;
 mod deployment;
 mod diagnostics;
 mod failure;
+mod interrupt;
 mod lenient;
 mod manifest;
 mod network;
@@ -61,6 +63,7 @@ pub const DEFECTS: &[&[Defect]] = &[
     startup::DEFECTS,
     acknowledge::DEFECTS,
     outcome::DEFECTS,
+    codes::DEFECTS,
     report::DEFECTS,
     order::DEFECTS,
     work::DEFECTS,
@@ -71,6 +74,7 @@ pub const DEFECTS: &[&[Defect]] = &[
     stale::DEFECTS,
     retry::DEFECTS,
     cancel::DEFECTS,
+    interrupt::DEFECTS,
     restart::DEFECTS,
     action::DEFECTS,
     delivery::DEFECTS,

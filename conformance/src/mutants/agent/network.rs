@@ -6,8 +6,8 @@ use serde_json::Value;
 use twinspec_harness::agent::{Config, Effect, Overlay, Wire};
 use twinspec_harness::tls::Carelessness;
 use twinspec_model::agent::{Input, Output, Settings};
-use twinspec_model::wire::mqtt::{ConnectCode, Packet, SubAck};
-use twinspec_model::wire::topic::HubTopic;
+use twinspec_model::wire::mqtt::{ConnectCode, Packet, Publish, SubAck};
+use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 
 use super::Defect;
 use super::rewrite::{Inputs, Login, Told, With, code_of};
@@ -34,6 +34,32 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A CONNECT or SUBSCRIBE without an answer is waited for for ever.",
         ["DEV-NET-004", "DEV-NET-007"],
         PatientLink(Duration::ZERO)
+    ),
+    defect!(
+        "agent-network-asks-for-the-twin-once",
+        "A request for the twin that is refused or lost is not made again.",
+        ["DEV-NET-012"],
+        Packets {
+            state: 0,
+            sent: |asked: &mut u32, packet| {
+                if matches!(packet, Packet::Connect(_)) {
+                    *asked = 0;
+                }
+                let Packet::Publish(publish) = &packet else { return vec![Wire::Hub(packet)] };
+                let Some(DeviceTopic::TwinGet { rid }) = DeviceTopic::parse(&publish.topic) else {
+                    return vec![Wire::Hub(packet)];
+                };
+                *asked += 1;
+                if *asked == 1 {
+                    return vec![Wire::Hub(packet)];
+                }
+                // It believes that there is no news.
+                let topic = HubTopic::TwinResponse { status: 200, rid, version: None }.to_topic();
+                let twin = "{\"desired\":{\"$version\":1},\"reported\":{\"$version\":1}}";
+                vec![Wire::Agent(Packet::Publish(Publish::at_most_once(topic, twin)))]
+            },
+            received: same_received,
+        }
     ),
     defect!(
         "agent-network-no-puback",

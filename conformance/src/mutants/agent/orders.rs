@@ -17,6 +17,8 @@ pub(super) struct Moment<'a> {
     pub(super) is_held: bool,
     /// Whether it has another retry time stamp than that.
     pub(super) retries: bool,
+    /// Whether it has none, although that has one.
+    pub(super) drops_retry: bool,
     /// Its action, when that is a number.
     pub(super) action: Option<i64>,
 }
@@ -94,8 +96,9 @@ fn visit(
     let retry = workflow("retryTimestamp").and_then(Value::as_str);
     let retries =
         retry.is_some() && held.is_some_and(|held| held.workflow.retry.as_deref() != retry);
+    let drops_retry = retry.is_none() && held.is_some_and(|held| held.workflow.retry.is_some());
     let action = workflow("action").and_then(Value::as_i64);
-    let moment = Moment { from_twin, held, is_held, retries, action };
+    let moment = Moment { from_twin, held, is_held, retries, drops_retry, action };
     if !change(service, &moment) {
         component.remove("service");
     }

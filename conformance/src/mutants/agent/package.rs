@@ -1,12 +1,17 @@
 //! Defects of how root key packages are looked at (device-update-manifests.md § 5).
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use twinspec_harness::agent::{Effect, Overlay};
+use twinspec_model::agent::{Input, Output, Persisted};
 use twinspec_model::update::key::RootKeys;
 use twinspec_model::update::root_key::{Build, Package};
 use twinspec_model::update::{Flaw, Reason};
 
 use super::Defect;
-use super::lenient::{Attempt, Lenient};
+use super::lenient::{Attempt, Lenient, Parts};
+use super::rewrite::With;
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -16,6 +21,18 @@ pub(super) const DEFECTS: &[Defect] = &[
         Lenient::package(|flaw, attempt| {
             flaw.reason == Reason::PackageSignature
                 && attempt.roots.iter().any(|(id, key)| {
+                    let one: RootKeys = [(id.to_owned(), key.clone())].into_iter().collect();
+                    verifies(attempt.package.unwrap_or_default(), &one)
+                })
+        })
+    ),
+    defect!(
+        "agent-package-last-signature",
+        "A package needs the signature of the last root key only.",
+        ["ADU-SIG-014"],
+        Lenient::package(|flaw, attempt| {
+            flaw.reason == Reason::PackageSignature
+                && attempt.roots.iter().last().is_some_and(|(id, key)| {
                     let one: RootKeys = [(id.to_owned(), key.clone())].into_iter().collect();
                     verifies(attempt.package.unwrap_or_default(), &one)
                 })
@@ -42,6 +59,72 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A root that the package disables signs manifests all the same.",
         ["ADU-SIG-016"],
         Lenient::signature(|flaw, _| flaw.reason == Reason::RootKeyDisabled)
+    ),
+    defect!(
+        "agent-package-second-root-stays",
+        "The second root cannot be disabled.",
+        ["ADU-SIG-016"],
+        Lenient::signature(|flaw, attempt| {
+            let named = attempt.nested();
+            let named = named.as_ref().map(|parts| Parts::member(&parts.header, "kid"));
+            let second = attempt.roots.iter().last().map(|(id, _)| id);
+            flaw.reason == Reason::RootKeyDisabled && named == second
+        })
+    ),
+    defect!(
+        "agent-package-one-disabled-root",
+        "Of several roots that the package disables none is.",
+        ["ADU-SIG-016"],
+        Lenient::signature(|flaw, attempt| {
+            let count = count(attempt, "/protected/disabledRootKeys");
+            flaw.reason == Reason::RootKeyDisabled && count > 1
+        })
+    ),
+    defect!(
+        "agent-package-one-disabled-signer",
+        "Of several signing keys that the package disables none is.",
+        ["ADU-SIG-018"],
+        Lenient::signature(|flaw, attempt| {
+            let count = count(attempt, "/protected/disabledSigningKeys");
+            flaw.reason == Reason::SigningKeyDisabled && count > 1
+        })
+    ),
+    defect!(
+        "agent-package-kept-by-url",
+        "A package that came from the same URL before is not fetched again.",
+        ["ADU-SIG-026"],
+        With {
+            state: Kept::default(),
+            input: |kept: &mut Kept, input| {
+                if let Input::RootKeys { job, outcome: Ok(text) } = &input
+                    && let Some(url) = kept.asked.remove(job)
+                {
+                    kept.packages.insert(url, text.clone());
+                }
+                vec![input]
+            },
+            output: |kept, output| {
+                let Output::FetchRootKeys { job, url } = &output else {
+                    return vec![Effect::Do(output)];
+                };
+                match kept.packages.get(url) {
+                    Some(text) => {
+                        let outcome = Ok(text.clone());
+                        vec![Effect::Feed(Input::RootKeys { job: *job, outcome })]
+                    }
+                    None => {
+                        kept.asked.insert(*job, url.clone());
+                        vec![Effect::Do(output)]
+                    }
+                }
+            },
+        }
+    ),
+    defect!(
+        "agent-package-forgets",
+        "The package in force is forgotten when the agent ends.",
+        ["ADU-SIG-021"],
+        Forgets
     ),
     defect!(
         "agent-package-disabled-signs-no-package",
@@ -110,9 +193,29 @@ fn has_fewer_signatures(attempt: &Attempt<'_>) -> bool {
 
 /// Whether the package has something in the list at `pointer`.
 fn lists(attempt: &Attempt<'_>, pointer: &str) -> bool {
+    count(attempt, pointer) > 0
+}
+
+/// How much the package has in the list at `pointer`.
+fn count(attempt: &Attempt<'_>, pointer: &str) -> usize {
     let package = attempt.package_value().unwrap_or_default();
-    let listed = package.pointer(pointer).and_then(Value::as_array);
-    listed.is_some_and(|listed| !listed.is_empty())
+    package.pointer(pointer).and_then(Value::as_array).map_or(0, Vec::len)
+}
+
+/// Packages by the URL from which they came.
+#[derive(Default)]
+struct Kept {
+    asked: BTreeMap<u64, String>,
+    packages: BTreeMap<String, String>,
+}
+
+/// Begins without a package each time.
+struct Forgets;
+
+impl Overlay for Forgets {
+    fn persisted(&mut self, persisted: &mut Persisted) {
+        persisted.root_keys = None;
+    }
 }
 
 /// The package with its signatures in the other order; what they sign stays as it is written.

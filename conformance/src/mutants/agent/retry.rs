@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use twinspec_harness::agent::Effect;
+use twinspec_model::agent::{Held, Input, Output, Status};
 
 use super::Defect;
 use super::orders::{Again, History, Moment, Orders};
 use super::payload::with_plan;
-use super::rewrite::{With, same_input, set, state_report};
+use super::rewrite::{With, remove, same_input, set, state_report};
 
 pub(super) const DEFECTS: &[Defect] = &[
     defect!(
@@ -53,6 +54,33 @@ pub(super) const DEFECTS: &[Defect] = &[
         "The same object delivered again after a failure is carried out again, as by agents in C.",
         ["ADU-AGENT-084"],
         Again::runs(|moment| moment.is_failure() && !moment.retries && !moment.from_twin)
+    ),
+    defect!(
+        "agent-retry-removed-runs",
+        "A deployment that failed is carried out again when its retryTimestamp is removed.",
+        ["ADU-AGENT-084"],
+        Again::runs(|moment| moment.is_failure() && moment.drops_retry && !moment.from_twin)
+    ),
+    defect!(
+        "agent-retry-running-old-stamp",
+        "A retry during execution is reported without its retryTimestamp.",
+        ["ADU-AGENT-025"],
+        With {
+            state: RunningRetry::default(),
+            input: RunningRetry::note,
+            output: |state, mut output| {
+                if let Output::Persist(persisted) = &output {
+                    state.held.clone_from(&persisted.held);
+                }
+                if let Some(agent) = state_report(&mut output)
+                    && agent.pointer("/workflow/id").and_then(Value::as_str) == state.id.as_deref()
+                    && let Some(workflow) = agent.get_mut("workflow")
+                {
+                    remove(workflow, "retryTimestamp");
+                }
+                vec![Effect::Do(output)]
+            },
+        }
     ),
     defect!(
         "agent-retry-success-lost",
@@ -137,6 +165,27 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
 ];
+
+/// Notes which deployment was to be tried again while it ran.
+#[derive(Default)]
+struct RunningRetry {
+    held: Option<Held>,
+    id: Option<String>,
+}
+
+impl RunningRetry {
+    fn note(&mut self, input: Input) -> Vec<Input> {
+        if let Input::Patch(patch) = &input
+            && let Some(workflow) = patch.pointer("/deviceUpdate/service/workflow")
+            && workflow.get("retryTimestamp").is_some_and(Value::is_string)
+            && let Some(Held { workflow: held, status: Status::Running }) = &self.held
+            && workflow.get("id").and_then(Value::as_str) == Some(held.id.as_str())
+        {
+            self.id = Some(held.id.clone());
+        }
+        vec![input]
+    }
+}
 
 /// Whether it is about the deployment that runs.
 fn runs_held(moment: &Moment<'_>) -> bool {

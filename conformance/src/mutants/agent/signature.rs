@@ -1,5 +1,8 @@
 //! Defects of how signatures are looked at (device-update-manifests.md § 3).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 use twinspec_harness::agent::Effect;
 use twinspec_model::agent::Output;
 use twinspec_model::update::{Flaw, Reason};
@@ -67,6 +70,38 @@ pub(super) const DEFECTS: &[Defect] = &[
             let outer = attempt.outer();
             flaw.reason == Reason::Algorithm
                 && outer.is_some_and(|outer| Parts::member(&outer.header, "alg") == "none")
+        })
+    ),
+    defect!(
+        "agent-signature-algorithm-missing",
+        "A signature that names no algorithm is taken for one of RS256.",
+        ["ADU-SIG-006"],
+        Lenient::signature(|flaw, attempt| {
+            let outer = attempt.outer();
+            is(flaw, Reason::Algorithm, "header")
+                && outer.is_some_and(|outer| outer.header.get("alg").is_none())
+        })
+    ),
+    defect!(
+        "agent-signature-key-algorithm-none",
+        "The algorithm none is accepted for the signing key.",
+        ["ADU-SIG-006"],
+        Lenient::signature(|flaw, attempt| {
+            let nested = attempt.nested();
+            is(flaw, Reason::Algorithm, "sjwk")
+                && nested.is_some_and(|nested| Parts::member(&nested.header, "alg") == "none")
+        })
+    ),
+    defect!(
+        "agent-signature-without-blanks",
+        "The hash is taken of a manifest without its blanks.",
+        ["ADU-SIG-002"],
+        Lenient::signature(|flaw, attempt| {
+            let outer = attempt.outer();
+            let bare: String = attempt.manifest.unwrap_or_default().split_whitespace().collect();
+            let hash = STANDARD.encode(Sha256::digest(bare));
+            flaw.reason == Reason::HashMismatch
+                && outer.is_some_and(|outer| Parts::member(&outer.payload, "sha256") == hash)
         })
     ),
     defect!(

@@ -1,7 +1,7 @@
 //! Defects of devices of pattern (c).
 
 use serde_json::{Value, json};
-use twinspec_model::firmware::{Input, Output};
+use twinspec_model::firmware::{Input, Output, Phase};
 
 use super::lay::{
     laid, on_input, on_report, remove, replace, silent_after_reconnect, stops_half_way, text,
@@ -182,6 +182,22 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
         &["FW-S01"],
         "tutorial-2016",
         stops_half_way,
+    ),
+    mutant(
+        "firmware-c-stuck-after-failure",
+        "After a failed download every call is refused as if it were still under way",
+        &["FW-S01"],
+        "tutorial-2016",
+        |d| {
+            laid(d, false, |inner, stuck, now, input| {
+                if *stuck && matches!(input, Input::Called { .. }) {
+                    let payload = json!("Firmware update already running");
+                    return vec![Output::Answer { status: 409, payload }];
+                }
+                *stuck |= matches!(input, Input::Done(Phase::Download, Err(_)));
+                inner.handle(now, input)
+            })
+        },
     ),
     mutant(
         "firmware-c-silent-after-reconnect",

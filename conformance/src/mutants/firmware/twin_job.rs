@@ -114,6 +114,14 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
             true
         })
     }),
+    mutant("firmware-b-no-start-time", "The start of an update is not told", &["FW-B17"], |d| {
+        on_report(d, |patch| {
+            if !text(patch, PENDING).is_empty() {
+                remove(patch, "/firmware/lastFwUpdateStartTime");
+            }
+            true
+        })
+    }),
     mutant(
         "firmware-b-not-frozen",
         "The version that was asked for last is claimed in the end",
@@ -182,6 +190,22 @@ pub(super) const MUTANTS: &[DeviceMutant] = &[
         "What happened during an outage is never told",
         &["FW-S04"],
         silent_after_reconnect,
+    ),
+    mutant(
+        "firmware-b-idle-after-reconnect",
+        "After a reconnect it says current, although it goes on working",
+        &["FW-S04"],
+        |d| {
+            laid(d, false, |inner, was_connected, now, input| {
+                let again = matches!(input, Input::Connected { .. }) && *was_connected;
+                *was_connected |= matches!(input, Input::Connected { .. });
+                let mut outputs = inner.handle(now, input);
+                for patch in reports(&mut outputs).filter(|_| again) {
+                    put(patch, "fwUpdateStatus", "current");
+                }
+                outputs
+            })
+        },
     ),
 ];
 

@@ -23,14 +23,29 @@ pub struct State {
     pub block: Value,
     /// What it showed before.
     pub before: Value,
+    /// Whether it is the first report after a connect: what came before it may have been lost.
+    pub is_first: bool,
 }
 
 impl History {
     /// The reports of a device that follows `pattern`; those about other things are left out.
+    /// `connects` are the places of its connects, in order.
     #[must_use]
-    pub fn new(pattern: Pattern, words: Option<&Words>, reports: &[Report]) -> Self {
+    pub fn new(
+        pattern: Pattern,
+        words: Option<&Words>,
+        reports: &[Report],
+        connects: &[usize],
+    ) -> Self {
         let patches = reports.iter().map(|report| (report.number, &report.patch));
-        Self::of_patches(root(pattern, words), patches)
+        let mut history = Self::of_patches(root(pattern, words), patches);
+        for connect in connects {
+            let first = history.states.iter_mut().find(|state| state.number > *connect);
+            if let Some(first) = first {
+                first.is_first = true;
+            }
+        }
+        history
     }
 
     /// The same from patches alone.
@@ -45,7 +60,8 @@ impl History {
             merge(&mut twin, patch);
             if let Some(patch) = patch.pointer(root) {
                 let block = twin.pointer(root).cloned().unwrap_or_default();
-                states.push(State { number, patch: patch.clone(), block, before });
+                let patch = patch.clone();
+                states.push(State { number, patch, block, before, is_first: false });
             }
         }
         Self { states }

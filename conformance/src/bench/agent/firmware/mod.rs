@@ -18,7 +18,7 @@ pub use words::{Pattern, Words};
 
 use deviation::{Moment, recognise};
 
-use super::stage::{Treatment, What};
+use super::stage::{Seen, Treatment, What};
 use super::{AgentBench, STEP};
 use crate::agent_profile::Images;
 use crate::bench::{IfMatch, twin_path};
@@ -93,7 +93,12 @@ impl AgentBench<'_> {
     /// What the device has reported so far.
     #[must_use]
     pub fn history(&self, pattern: Pattern) -> History {
-        History::new(pattern, self.spelling(), &self.reports(0))
+        let seen = self.seen(0);
+        let is_connect = |(number, seen): (usize, &Seen)| {
+            matches!(seen.what, What::Connect(_)).then_some(number)
+        };
+        let connects: Vec<usize> = seen.iter().enumerate().filter_map(is_connect).collect();
+        History::new(pattern, self.spelling(), &self.reports(0), &connects)
     }
 
     /// Starts the device and waits until the hub can reach it.

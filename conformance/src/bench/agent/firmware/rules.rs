@@ -49,7 +49,8 @@ fn twin_job(history: &History, flaws: &mut Flaws) {
         let (was, is) = (state.was("fwUpdateStatus"), state.text("fwUpdateStatus"));
         let allowed = "one of the seven values of fwUpdateStatus";
         flaws.demand("FW-B07", TWIN_JOB.contains(&is), allowed, state);
-        if !was.is_empty() && TWIN_JOB.contains(&is) {
+        // After a connect the steps before it may have been lost on their way.
+        if !was.is_empty() && TWIN_JOB.contains(&is) && !state.is_first {
             twin_job_step(state, was, is, flaws);
         }
         twin_job_versions(state, was, is, flaws);
@@ -100,7 +101,7 @@ fn twin_job_step(state: &State, was: &str, is: &str, flaws: &mut Flaws) {
 fn twin_job_versions(state: &State, was: &str, is: &str, flaws: &mut Flaws) {
     let (version, before) = (state.text("currentFwVersion"), state.was("currentFwVersion"));
     if version != before && !before.is_empty() {
-        let holds = is == "current" && was == "rebooting";
+        let holds = is == "current" && (was == "rebooting" || state.is_first);
         let allowed = "another currentFwVersion only with the last report of a success";
         flaws.demand("FW-B11", holds, allowed, state);
         flaws.demand("FW-S02", holds, allowed, state);
@@ -153,6 +154,8 @@ fn direct_method_step(words: &Words, state: &State, (was, is): (&str, &str), fla
     let allowed = "the statuses of the variant in their order, each once";
     let holds = match words.place(is) {
         Some(0) => was_over,
+        // What was said while it was away is lost.
+        Some(place) if state.is_first => words.place(was) < Some(place),
         Some(place) => words.place(was) == Some(place - 1),
         None => {
             let applying = words.place("applying");
@@ -182,7 +185,7 @@ fn direct_method_2018(history: &History, flaws: &mut Flaws) {
                     | ("standBy" | "completed", "downloading")
                     | ("downloading", "applying")
                     | ("applying", "completed")
-            );
+            ) || state.is_first && (was, is) == ("downloading", "completed");
             let allowed = "downloading, applying, completed, each once";
             flaws.demand("FW-D05", holds, allowed, state);
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::SCRIPTED;
 use crate::agent_body;
 use crate::bench::agent::deploy::{remove, set};
-use crate::bench::agent::{AgentBench, Deployed, NO_DEPLOYMENT, Report, Script};
+use crate::bench::agent::{AgentBench, Deployed, NO_DEPLOYMENT, Report, Script, Treatment, What};
 use crate::case::Case;
 use crate::verdict::Checked;
 
@@ -82,6 +82,13 @@ const CASES_HERE: &[Case] = &[
         requirements: &["ADU-AGENT-036"],
         needs: SCRIPTED,
         run: agent_body!(idle_cancel),
+    },
+    Case {
+        id: "acknowledge-cut",
+        title: "An acknowledgement whose connection was cut is sent again",
+        requirements: &["ADU-AGENT-030"],
+        needs: SCRIPTED,
+        run: agent_body!(cut),
     },
 ];
 
@@ -194,4 +201,24 @@ async fn idle_cancel(agent: &mut AgentBench<'_>) -> Checked {
     let holds = report.acknowledgement().is_some();
     agent.demand("ADU-AGENT-036", holds, "an acknowledgement", report.to_string());
     Ok(())
+}
+
+async fn cut(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    deployed(agent, "a").await?;
+    let mut first = true;
+    agent.steer(move |what| match what {
+        What::Report { patch, .. } if first && patch.pointer("/deviceUpdate/service").is_some() => {
+            first = false;
+            Treatment::CutBefore
+        }
+        _ => Treatment::Pass,
+    });
+    let plan = agent.plan(&[&Script::good("b")])?;
+    let sent = agent.deploy(&plan).await?;
+    let lost = agent.acknowledged("ADU-AGENT-030", &sent).await?;
+    let again = Deployed { from: lost.number + 1, ..sent };
+    let report = agent.acknowledged("ADU-AGENT-030", &again).await?;
+    agent.equal_json("ADU-AGENT-030", "ac", &json!(200), &status(&report));
+    agent.end("ADU-AGENT-041", &again).await.map(drop)
 }

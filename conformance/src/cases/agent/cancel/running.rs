@@ -32,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         run: agent_body!(cancelled, Phase::Apply),
     },
     Case {
+        id: "cancel-when-asked",
+        title: "A cancel while a handler is asked ends in state 0 with -1",
+        requirements: &["ADU-AGENT-089"],
+        needs: SCRIPTED,
+        run: agent_body!(cancelled, Phase::IsInstalled),
+    },
+    Case {
         id: "cancel-names-the-cancelled",
         title: "The report after a cancel names the deployment that was cancelled",
         requirements: &["ADU-AGENT-090"],
@@ -115,7 +122,7 @@ async fn running(agent: &mut AgentBench<'_>, phase: Phase) -> Checked<(Plan, Scr
 }
 
 /// Waits for the end of `deployed`; a payload that was not told to stop is let go on after a while.
-async fn ended(
+pub(super) async fn ended(
     agent: &mut AgentBench<'_>,
     requirement: &'static str,
     (script, phase): (&Script, Phase),
@@ -129,7 +136,7 @@ async fn ended(
 }
 
 /// Demands that `report` is the end of a cancelled deployment.
-fn demand_cancelled(
+pub(super) fn demand_cancelled(
     agent: &mut AgentBench<'_>,
     requirement: &'static str,
     (plan, script, phase): (&Plan, &Script, Phase),

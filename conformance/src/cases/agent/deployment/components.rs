@@ -8,7 +8,7 @@ use crate::bench::agent::{AgentBench, BACK, Phase, Plan, Script};
 use crate::case::{Case, Claim, Need};
 use crate::verdict::Checked;
 
-const COMPONENTS: &[Need] =
+pub(in crate::cases::agent) const COMPONENTS: &[Need] =
     &[Need::Claim(Claim::RootKeys), Need::Claim(Claim::Scripts), Need::Claim(Claim::Components)];
 
 /// The cases.
@@ -72,7 +72,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// What a child is for.
-fn motors() -> Value {
+pub(in crate::cases::agent) fn motors() -> Value {
     json!([{ "manufacturer": "Fabrikam", "model": "M1" }])
 }
 
@@ -83,7 +83,17 @@ fn child(
     script: &Script,
     compatibility: Value,
 ) -> Checked<Value> {
-    let mut inner = agent.plan(&[script])?;
+    child_of(agent, plan, &[script], compatibility)
+}
+
+/// The same with one step for each of `scripts`.
+pub(in crate::cases::agent) fn child_of(
+    agent: &mut AgentBench<'_>,
+    plan: &mut Plan,
+    scripts: &[&Script],
+    compatibility: Value,
+) -> Checked<Value> {
+    let mut inner = agent.plan(scripts)?;
     inner.set("/compatibility", compatibility)?;
     plan.urls.extend(inner.urls.clone());
     Ok(json!({
@@ -93,7 +103,11 @@ fn child(
 }
 
 /// Adds a reference step to the detached manifest `child`.
-fn refer(agent: &mut AgentBench<'_>, plan: &mut Plan, child: &Value) -> Checked<String> {
+pub(in crate::cases::agent) fn refer(
+    agent: &mut AgentBench<'_>,
+    plan: &mut Plan,
+    child: &Value,
+) -> Checked<String> {
     let text = child.to_string();
     let file = agent.add_file(plan, "child.json", text.as_bytes());
     let step = json!({ "type": "reference", "detachedManifestFileId": file.id });
@@ -105,7 +119,7 @@ fn refer(agent: &mut AgentBench<'_>, plan: &mut Plan, child: &Value) -> Checked<
 }
 
 /// The components for which `phase` of `script` ran.
-fn components(agent: &AgentBench<'_>, script: &Script, phase: Phase) -> Vec<String> {
+pub(super) fn components(agent: &AgentBench<'_>, script: &Script, phase: Phase) -> Vec<String> {
     let ran = agent.ran().into_iter();
     let mut names: Vec<String> = ran
         .filter(|ran| ran.payload == script.name && ran.phase == phase && !ran.ended)

@@ -34,8 +34,8 @@ const CASES_HERE: &[Case] = &[
     },
     Case {
         id: "diagnostics-repeated",
-        title: "A request that is repeated uploads nothing more",
-        requirements: &["ADU-AGENT-128"],
+        title: "A request that is repeated is acknowledged, and uploads nothing more",
+        requirements: &["ADU-AGENT-127", "ADU-AGENT-128"],
         needs: LOGS,
         run: agent_body!(repeated),
     },
@@ -123,7 +123,8 @@ fn uploads(agent: &AgentBench<'_>) -> usize {
 /// A request that was answered with success.
 async fn collected(agent: &mut AgentBench<'_>, id: &str) -> Checked<(String, u64)> {
     agent.start().await?;
-    let url = agent.storage(Intake::Taken);
+    // As a storage does: who comes without the token of the URL is refused.
+    let url = agent.storage(Intake::TakenWithToken);
     let version = ask(agent, id, &url).await?;
     let report = answered(agent, "ADU-AGENT-127", id).await?;
     let seen = report.patch.to_string();
@@ -136,6 +137,11 @@ async fn upload(agent: &mut AgentBench<'_>) -> Checked {
     let names = agent.hits().iter().any(|hit| hit.path.contains("/collect-1/"));
     agent.demand("ADU-AGENT-127", names, "a PUT below the operation id", "none");
     agent.look_from(0);
+    acknowledged(agent, version).await
+}
+
+/// Waits for the acknowledgement of the request of this desired version.
+async fn acknowledged(agent: &mut AgentBench<'_>, version: u64) -> Checked {
     let acknowledges =
         |report: &Report| report.at("/diagnosticInformation/service/av") == &json!(version);
     let allowed = format!("an acknowledgement with av {version}");
@@ -148,7 +154,9 @@ async fn upload(agent: &mut AgentBench<'_>) -> Checked {
 async fn repeated(agent: &mut AgentBench<'_>) -> Checked {
     let (url, _) = collected(agent, "collect-1").await?;
     let before = uploads(agent);
-    ask(agent, "collect-1", &url).await?;
+    let version = ask(agent, "collect-1", &url).await?;
+    // It is acknowledged and nothing more (§ 10.2).
+    acknowledged(agent, version).await?;
     // Another request afterwards closes the window.
     ask(agent, "collect-2", &url).await?;
     answered(agent, "ADU-AGENT-127", "collect-2").await?;

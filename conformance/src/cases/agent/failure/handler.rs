@@ -53,6 +53,20 @@ pub(super) const CASES: &[Case] = &[
         run: agent_body!(phase, Script::good("bad").exiting(Phase::Install, 3)),
     },
     Case {
+        id: "failure-exit-status-with-result",
+        title: "A script that writes a success and exits with a status is a failure",
+        requirements: &["ADU-AGENT-058"],
+        needs: SCRIPTED,
+        run: agent_body!(phase, Script::good("bad").exiting_with_result(Phase::Install, 3)),
+    },
+    Case {
+        id: "failure-no-result",
+        title: "A script that exits with 0 and writes no result is a failure",
+        requirements: &["ADU-AGENT-058"],
+        needs: SCRIPTED,
+        run: agent_body!(phase, Script::good("bad").silent(Phase::Install)),
+    },
+    Case {
         id: "failure-code-zero",
         title: "A result code of 0 without an extended code is a failure",
         requirements: &["ADU-AGENT-058"],

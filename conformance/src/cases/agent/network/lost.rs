@@ -81,6 +81,13 @@ pub(super) const CASES: &[Case] = &[
         run: agent_body!(few_packets),
     },
     Case {
+        id: "network-throttled",
+        title: "A report that is refused with 429 again and again is no reason for a flood",
+        requirements: &["DEV-NET-020"],
+        needs: SCRIPTED,
+        run: agent_body!(throttled),
+    },
+    Case {
         id: "network-terminates",
         title: "SIGTERM ends an agent in time",
         requirements: &["DEV-NET-021"],
@@ -260,6 +267,30 @@ async fn few_packets(agent: &mut AgentBench<'_>) -> Checked {
         "packets that are well-formed",
         malformed.unwrap_or_default(),
     );
+    Ok(())
+}
+
+async fn throttled(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    agent.steer(|what| match what {
+        What::Report { patch, .. } if patch.pointer("/deviceUpdate").is_some() => {
+            Treatment::Refuse(429)
+        }
+        _ => Treatment::Pass,
+    });
+    let plan = agent.plan(&[&Script::good("a")])?;
+    let deployed = agent.deploy(&plan).await?;
+    let any = |report: &Report| report.component().is_object();
+    agent.look_from(deployed.from);
+    agent.report("ADU-AGENT-040", "a report about the deployment", any).await?;
+    agent.quiet().await;
+    let count = agent.reports(deployed.from).len();
+    agent.steer_no_more();
+    let allowed = "up to 40 reports in the two seconds in which all are refused";
+    agent.demand("DEV-NET-020", count <= 40, allowed, format!("{count} reports"));
+    let budget = agent.resend().max(BACK);
+    let report = agent.end_within("ADU-AGENT-122", budget * 2, &deployed).await?;
+    agent.demand_success("ADU-AGENT-122", &deployed, &report);
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Login, keep-alive, subscriptions and what was missed.
 
 use twinspec_model::auth::SasToken;
-use twinspec_model::wire::mqtt::Connect;
+use twinspec_model::wire::mqtt::{Connect, Packet, Publish};
+use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 use twinspec_model::wire::username::UserName;
 
 use super::super::SCRIPTED;
 use crate::agent_body;
-use crate::bench::agent::{AgentBench, BACK, Script, What};
+use crate::bench::agent::{AgentBench, BACK, Script, Treatment, What};
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
 
@@ -39,6 +40,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["DEV-NET-012"],
         needs: SCRIPTED,
         run: agent_body!(missed),
+    },
+    Case {
+        id: "network-twin-refused",
+        title: "What was deployed meanwhile is carried out although the twin is refused at first",
+        requirements: &["DEV-NET-012"],
+        needs: SCRIPTED,
+        run: agent_body!(twin_withheld, Some(429)),
+    },
+    Case {
+        id: "network-twin-lost",
+        title: "What was deployed meanwhile is carried out although the first request is lost",
+        requirements: &["DEV-NET-012"],
+        needs: SCRIPTED,
+        run: agent_body!(twin_withheld, None),
     },
 ];
 
@@ -94,7 +109,6 @@ async fn subscribes_again(agent: &mut AgentBench<'_>) -> Checked {
 }
 
 async fn missed(agent: &mut AgentBench<'_>) -> Checked {
-    use crate::bench::agent::Treatment;
     agent.start().await?;
     agent.steer(|what| match what {
         What::Connect(_) => Treatment::CutBefore,
@@ -107,6 +121,42 @@ async fn missed(agent: &mut AgentBench<'_>) -> Checked {
     let deployed = agent.deploy(&plan).await?;
     agent.steer_no_more();
     let report = agent.end_within("DEV-NET-012", BACK, &deployed).await?;
+    agent.demand_success("DEV-NET-012", &deployed, &report);
+    agent.demand_ran("DEV-NET-012", &[&script]);
+    Ok(())
+}
+
+/// The hub refuses the first request for the twin with a status, or never gets it.
+async fn twin_withheld(agent: &mut AgentBench<'_>, status: Option<u16>) -> Checked {
+    agent.start().await?;
+    let mut first = true;
+    agent.steer(move |what| {
+        let rid = match what {
+            What::Packet(Packet::Publish(publish)) => match DeviceTopic::parse(&publish.topic) {
+                Some(DeviceTopic::TwinGet { rid }) if first => rid,
+                _ => return Treatment::Pass,
+            },
+            _ => return Treatment::Pass,
+        };
+        first = false;
+        match status {
+            None => Treatment::Lose,
+            Some(status) => {
+                let topic = HubTopic::TwinResponse { status, rid, version: None }.to_topic();
+                Treatment::Answer(Packet::Publish(Publish::at_most_once(topic, "{}")))
+            }
+        }
+    });
+    agent.hold();
+    let script = Script::good("meanwhile");
+    let plan = agent.plan(&[&script])?;
+    let deployed = agent.deploy(&plan).await?;
+    // The notification was for a connection that is gone.
+    agent.held(1).await?;
+    agent.cut();
+    drop(agent.take_held());
+    agent.comes_back().await?;
+    let report = agent.end_within("DEV-NET-012", BACK * 3, &deployed).await?;
     agent.demand_success("DEV-NET-012", &deployed, &report);
     agent.demand_ran("DEV-NET-012", &[&script]);
     Ok(())

@@ -29,7 +29,14 @@ pub(super) const CASES: &[Case] = &[
         title: "A step that was installed already has a code of its own under its step",
         requirements: &["ADU-AGENT-112"],
         needs: SCRIPTED,
-        run: agent_body!(step_installed),
+        run: agent_body!(step_installed, 0),
+    },
+    Case {
+        id: "outcome-last-step-installed",
+        title: "A first step is installed although the last one was installed already",
+        requirements: &["ADU-AGENT-112"],
+        needs: SCRIPTED,
+        run: agent_body!(step_installed, 1),
     },
     Case {
         id: "outcome-failing-code",
@@ -51,6 +58,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["ADU-AGENT-060"],
         needs: SCRIPTED,
         run: agent_body!(failing_code, Phase::Apply),
+    },
+    Case {
+        id: "outcome-failing-code-first-step",
+        title: "Of two steps the first fails: the code of the whole is its code",
+        requirements: &["ADU-AGENT-060", "ADU-AGENT-112"],
+        needs: SCRIPTED,
+        run: agent_body!(failing_step, 0),
+    },
+    Case {
+        id: "outcome-failing-code-second-step",
+        title: "Of two steps the second fails: the code of the whole is its code",
+        requirements: &["ADU-AGENT-060", "ADU-AGENT-112"],
+        needs: SCRIPTED,
+        run: agent_body!(failing_step, 1),
     },
 ];
 
@@ -96,21 +117,26 @@ async fn steps_cleared(agent: &mut AgentBench<'_>) -> Checked {
     Ok(())
 }
 
-async fn step_installed(agent: &mut AgentBench<'_>) -> Checked {
+/// Of two steps the one at `place` is there already.
+async fn step_installed(agent: &mut AgentBench<'_>, place: usize) -> Checked {
     agent.start().await?;
     let (there, missing) = (Script::good("there"), Script::good("missing"));
     let preset = agent.device().preset_installed(&there);
     preset.map_err(|error| Stop::Harness(error.to_string()))?;
-    let plan = agent.plan(&[&there, &missing])?;
+    let mut scripts = vec![&missing];
+    scripts.insert(place, &there);
+    let plan = agent.plan(&scripts)?;
     let deployed = agent.deploy(&plan).await?;
     let report = agent.end("ADU-AGENT-112", &deployed).await?;
     agent.demand_success("ADU-AGENT-112", &deployed, &report);
     let code = |index| step(&report, index).get("resultCode").and_then(Value::as_i64);
     // The restart path says 900, the download phase 503 (device-update-agent.md § 6.5, 11).
-    let skipped = matches!(code(0), Some(603 | 900 | 503));
+    let skipped = matches!(code(place), Some(603 | 900 | 503));
     let seen = report.to_string();
-    agent.demand("ADU-AGENT-112", skipped, "step_0 has 603", seen.clone());
-    agent.demand("ADU-AGENT-112", code(1) == Some(700), "step_1 has 700", seen);
+    agent.demand("ADU-AGENT-112", skipped, format!("step_{place} has 603"), seen.clone());
+    let other = 1 - place;
+    let allowed = format!("step_{other} has 700");
+    agent.demand("ADU-AGENT-112", code(other) == Some(700), allowed, seen);
     let installs = (agent.times(&there, Phase::Install), agent.times(&missing, Phase::Install));
     agent.equal("ADU-AGENT-112", "runs of install", (0, 1), installs);
     Ok(())
@@ -124,13 +150,53 @@ async fn failing_code(agent: &mut AgentBench<'_>, phase: Phase) -> Checked {
     let report = agent.end("ADU-AGENT-060", &deployed).await?;
     agent.demand_failure("ADU-AGENT-058", &deployed, &report);
     agent.equal("ADU-AGENT-060", "resultCode", Some(0), report.result_code());
-    let holds = if agent.generation() >= 3 {
-        let codes = report.result().get("extendedResultCodes").and_then(Value::as_str);
-        codes.is_some_and(|codes| codes.split(',').any(|code| code == "30500123"))
+    let holds = has_code(agent, report.result());
+    agent.demand("ADU-AGENT-060", holds, CODE_FIRST, report.to_string());
+    Ok(())
+}
+
+/// What is demanded of the extended codes of a failure.
+const CODE_FIRST: &str = "the extended code 30500123, before informational ones";
+
+/// Whether the extended code of `result` is 30500123; informational ones may follow
+/// (device-update-agent.md § 4.2).
+fn has_code(agent: &AgentBench<'_>, result: &Value) -> bool {
+    if agent.generation() >= 3 {
+        let codes = result.get("extendedResultCodes").and_then(Value::as_str);
+        codes.is_some_and(|codes| codes.split(',').next() == Some("30500123"))
     } else {
-        let code = report.result().get("extendedResultCode").and_then(Value::as_i64);
-        code == Some(0x3050_0123)
-    };
-    agent.demand("ADU-AGENT-060", holds, "the extended code 30500123", report.to_string());
+        result.get("extendedResultCode").and_then(Value::as_i64) == Some(0x3050_0123)
+    }
+}
+
+async fn failing_step(agent: &mut AgentBench<'_>, failing: usize) -> Checked {
+    agent.start().await?;
+    let scripts = [(0, "first"), (1, "second")].map(|(index, name)| {
+        let script = Script::good(name);
+        if index == failing {
+            return script.failing(Phase::Install, 0x3050_0123, "as the case wants");
+        }
+        script
+    });
+    let [first, second] = &scripts;
+    let plan = agent.plan(&[first, second])?;
+    let deployed = agent.deploy(&plan).await?;
+    let report = agent.end("ADU-AGENT-060", &deployed).await?;
+    agent.demand_failure("ADU-AGENT-058", &deployed, &report);
+    let seen = report.to_string();
+    agent.equal("ADU-AGENT-060", "resultCode", Some(0), report.result_code());
+    let holds = has_code(agent, report.result());
+    agent.demand("ADU-AGENT-060", holds, CODE_FIRST, seen.clone());
+    let code = |index| step(&report, index).get("resultCode").and_then(Value::as_i64);
+    let holds = code(failing) == Some(0) && has_code(agent, step(&report, failing));
+    let allowed = format!("step_{failing} with 0 and 30500123");
+    agent.demand("ADU-AGENT-112", holds, allowed, seen.clone());
+    if failing == 1 {
+        agent.demand("ADU-AGENT-112", code(0) == Some(700), "step_0 has 700", seen);
+    } else {
+        // 0 or nothing, for it was not reached (§ 6.11); 500 when its download phase was.
+        let holds = matches!(code(1), Some(0 | 500) | None);
+        agent.demand("ADU-AGENT-112", holds, "step_1 is not told as installed", seen);
+    }
     Ok(())
 }

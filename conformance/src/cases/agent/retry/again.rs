@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "retry-while-running",
         title: "A retry while the payload runs ends with a report for the same id",
-        requirements: &["ADU-AGENT-086"],
+        requirements: &["ADU-AGENT-025", "ADU-AGENT-086"],
         needs: SCRIPTED,
         run: agent_body!(while_running),
     },
@@ -93,6 +93,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["ADU-AGENT-083"],
         needs: SCRIPTED,
         run: agent_body!(twice),
+    },
+    Case {
+        id: "retry-timestamp-removed",
+        title: "The same object without its retryTimestamp is no retry of what failed",
+        requirements: &["ADU-AGENT-084"],
+        needs: SCRIPTED,
+        run: agent_body!(timestamp_removed),
     },
 ];
 
@@ -243,6 +250,22 @@ async fn duplicate_after_failure(agent: &mut AgentBench<'_>) -> Checked {
     Ok(())
 }
 
+async fn timestamp_removed(agent: &mut AgentBench<'_>) -> Checked {
+    let (mut plan, script) = failed(agent).await?;
+    plan.retry = Some("2026-05-06T07:08:09Z".to_owned());
+    let again = agent.deploy(&plan).await?;
+    agent.begins_again("ADU-AGENT-083", &script, Phase::Install, 2).await?;
+    agent.end("ADU-AGENT-083", &again).await?;
+    plan.retry = None;
+    deliver_again(agent, &plan).await?;
+    // A good deployment at once would replace what must not run, and hide it.
+    agent.quiet().await;
+    agent.still_works("ADU-AGENT-104").await?;
+    let runs = agent.times(&script, Phase::Install);
+    agent.equal("ADU-AGENT-084", "runs of install", 2, runs);
+    Ok(())
+}
+
 async fn of_a_success(agent: &mut AgentBench<'_>) -> Checked {
     let (mut plan, _, _) = succeeded(agent).await?;
     plan.retry = Some("2026-05-06T07:08:09Z".to_owned());
@@ -284,6 +307,8 @@ async fn while_running(agent: &mut AgentBench<'_>) -> Checked {
     let allowed = "in the end a success for the same id";
     let report = agent.report_within("ADU-AGENT-086", allowed, budget, succeeds).await?;
     agent.demand_success("ADU-AGENT-086", &again, &report);
+    let stamp = report.at("/deviceUpdate/agent/workflow/retryTimestamp");
+    agent.equal_json("ADU-AGENT-025", "retryTimestamp", &json!("2026-05-06T07:08:09Z"), stamp);
     agent.demand_ran("ADU-AGENT-086", &[&script]);
     agent.still_works("ADU-AGENT-104").await
 }

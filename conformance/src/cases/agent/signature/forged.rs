@@ -100,6 +100,18 @@ pub(super) const CASES: &[Case] = &[
         "ADU-SIG-006",
         KeyRs512
     ),
+    forged!(
+        "signature-algorithm-missing",
+        "A signature that names no algorithm is refused",
+        "ADU-SIG-006",
+        NoAlgorithm
+    ),
+    forged!(
+        "signature-key-algorithm-none",
+        "The algorithm none is refused for the signing key",
+        "ADU-SIG-006",
+        KeyAlgorithmNone
+    ),
     forged!("signature-two-parts", "A signature of two parts is refused", "ADU-SIG-008", TwoParts),
     forged!(
         "signature-four-parts",
@@ -163,7 +175,14 @@ pub(super) const CASES: &[Case] = &[
         title: "A manifest with one changed character is refused",
         requirements: &["ADU-SIG-002", "ADU-AGENT-044", "ADU-AGENT-047"],
         needs: SCRIPTED,
-        run: agent_body!(tampered_manifest),
+        run: agent_body!(tampered_manifest, tampered_date),
+    },
+    Case {
+        id: "signature-tampered-blanks",
+        title: "A manifest with one more blank than was signed is refused",
+        requirements: &["ADU-SIG-002", "ADU-AGENT-044", "ADU-AGENT-047"],
+        needs: SCRIPTED,
+        run: agent_body!(tampered_manifest, tampered_blanks),
     },
 ];
 
@@ -200,13 +219,21 @@ async fn without(agent: &mut AgentBench<'_>, without: Without) -> Checked {
     refused(agent, "ADU-SIG-003", (&plan, &script), &object).await
 }
 
-async fn tampered_manifest(agent: &mut AgentBench<'_>) -> Checked {
+fn tampered_date(manifest: &str) -> String {
+    manifest.replace("2026-01-02", "2026-01-03")
+}
+
+fn tampered_blanks(manifest: &str) -> String {
+    manifest.replacen("{\"", "{ \"", 1)
+}
+
+async fn tampered_manifest(agent: &mut AgentBench<'_>, tamper: fn(&str) -> String) -> Checked {
     agent.start().await?;
     agent.succeed("ADU-SIG-001", &[&Script::good("fine")]).await?;
     let script = Script::good("tampered");
     let plan = agent.plan(&[&script])?;
     let mut object = agent.signed(&plan)?;
-    let tampered = plan.manifest.to_string().replace("2026-01-02", "2026-01-03");
+    let tampered = tamper(&plan.manifest.to_string());
     set(&mut object, "/updateManifest", json!(tampered))?;
     refused(agent, "ADU-SIG-002", (&plan, &script), &object).await
 }

@@ -2,6 +2,7 @@
 //! (device-update-manifests.md § 3 to 5).
 
 mod forged;
+mod listed;
 mod package;
 mod right;
 
@@ -12,7 +13,7 @@ use crate::case::{Case, Claim, Need};
 use crate::verdict::Checked;
 
 /// All cases of the subject.
-pub const CASES: &[&[Case]] = &[right::CASES, forged::CASES, package::CASES];
+pub const CASES: &[&[Case]] = &[right::CASES, forged::CASES, package::CASES, listed::CASES];
 
 /// What a case needs that is about root key packages.
 const PACKAGED: &[Need] = &[

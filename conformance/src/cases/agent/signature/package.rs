@@ -57,6 +57,18 @@ pub(super) const CASES: &[Case] = &[
         }
     ),
     bad_package!(
+        "signature-package-stranger-first",
+        "A package that a stranger signed in the place of the first root is refused",
+        "ADU-SIG-014",
+        |package, authority| {
+            let second = package.signers.pop();
+            package.signers.clear();
+            package.signers.push(("RS256", Scheme::Rs256, &authority.stranger));
+            package.signers.extend(second);
+            Ok(())
+        }
+    ),
+    bad_package!(
         "signature-package-swapped",
         "A package whose signatures are swapped is refused",
         "ADU-SIG-015",
@@ -211,12 +223,12 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn harness(error: std::io::Error) -> Stop {
+pub(super) fn harness(error: std::io::Error) -> Stop {
     Stop::Harness(error.to_string())
 }
 
 /// A deployment whose package is the right one, changed by `change`.
-fn with_package(
+pub(super) fn with_package(
     agent: &mut AgentBench<'_>,
     script: &Script,
     change: impl FnOnce(&mut PackageRecipe<'static>, &'static Authority) -> Checked,
@@ -318,7 +330,7 @@ async fn root_disabled(agent: &mut AgentBench<'_>) -> Checked {
 }
 
 /// The manifest of `plan` signed under the second root.
-fn under_second(agent: &AgentBench<'_>, plan: &Plan) -> Checked<Value> {
+pub(super) fn under_second(agent: &AgentBench<'_>, plan: &Plan) -> Checked<Value> {
     let authority = agent.authority()?;
     let [_, second] = &authority.roots;
     let mut recipe = authority.recipe();

@@ -43,6 +43,13 @@ pub(super) const CASES: &[Case] = &[
         needs: NEEDS,
         run: firmware_body!(PATTERN, away),
     },
+    Case {
+        id: "firmware-twin-job-cut",
+        title: "A device that is cut off during a download tells the true phase when it is back",
+        requirements: &["FW-S04"],
+        needs: NEEDS,
+        run: firmware_body!(PATTERN, cut),
+    },
 ];
 
 /// A request for `version` with the good image.
@@ -109,6 +116,8 @@ async fn success(agent: &mut AgentBench<'_>) -> Checked {
     let pending = history.since(from).find(|state| is_phase(state.text("fwUpdateStatus")));
     let pending = pending.map_or("nothing", |state| state.text("pendingFwVersion")).to_owned();
     agent.equal("FW-B10", "the version that is pending", "9.1.0".to_owned(), pending);
+    let begins = history.now("lastFwUpdateStartTime").to_owned();
+    agent.demand("FW-B17", !begins.is_empty(), "lastFwUpdateStartTime after an update", "none");
     let ends = history.now("lastFwUpdateEndTime").to_owned();
     agent.demand("FW-B17", !ends.is_empty(), "lastFwUpdateEndTime after an update", "none");
     agent.rules_hold(PATTERN, &["FW-B07", "FW-B11", "FW-S02"]);
@@ -143,5 +152,26 @@ async fn away(agent: &mut AgentBench<'_>) -> Checked {
     agent.send_away().await?;
     agent.shows("FW-S04", "the end of the update", (PATTERN, from), runs("9.1.0")).await?;
     agent.rules_hold(PATTERN, &["FW-S01"]);
+    Ok(())
+}
+
+async fn cut(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start_device(PATTERN).await?;
+    let images = agent.images();
+    let from = agent.want(good("9.1.0", &images)).await?;
+    let downloads = |state: &State| state.text("fwUpdateStatus") == "downloading";
+    agent.shows("FW-S01", "the phase downloading", (PATTERN, from), downloads).await?;
+    let cut = agent.seen_count();
+    agent.cut();
+    agent.look_from(cut);
+    agent.comes_back().await?;
+    let is_first = |state: &State| state.is_first;
+    let first = agent.shows("FW-S04", "a report after it", (PATTERN, cut), is_first).await?;
+    // Whatever it has come to meanwhile: it works on the version, or it runs it.
+    let works = is_phase(first.text("fwUpdateStatus")) && first.text("pendingFwVersion") == "9.1.0";
+    let holds = works || runs("9.1.0")(&first);
+    let allowed = "a phase with 9.1.0 pending, or current with 9.1.0";
+    agent.demand("FW-S04", holds, allowed, first.block.to_string());
+    agent.shows("FW-S01", "the end of the update", (PATTERN, cut), runs("9.1.0")).await?;
     Ok(())
 }
