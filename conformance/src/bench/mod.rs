@@ -413,6 +413,7 @@ pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Reco
         let Ok(answer) = answer else { return false };
         let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
         if !courtesy.recovers(status, asked, attempt).await {
+            target.bears.count(courtesy.recovered());
             // A job that has run, or was never created, refuses: nothing is left to do then.
             return answer.status.is_success() || status == 404 || is_job;
         }
