@@ -2,14 +2,18 @@
 //!
 //! Without a profile everything is claimed.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use check::{check_directory, check_meet, check_seconds, check_start};
 use serde::Deserialize;
 
 use crate::bench::agent::firmware::words::{Pattern, SPELLINGS, Words};
 use crate::case::{Case, Claim, Group, Need, Role};
 use crate::profile::{Profile, ProfileError, Unsupported};
+use crate::report::output::check_file;
 
 /// The words in braces that stand for what only the run knows.
 pub const PLACEHOLDERS: &[&str] = &[
@@ -267,7 +271,25 @@ impl AgentProfile {
         let mut profile = Self::parse(&text).map_err(problem)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         profile.folder = folder.unwrap_or(Path::new(".")).to_owned();
+        profile.settle_paths().map_err(problem)?;
         Ok(profile)
+    }
+
+    /// Lets relative paths begin beside the profile, and looks whether they can be used.
+    fn settle_paths(&mut self) -> Result<(), String> {
+        if let Some(start) = &self.start {
+            check_directory(start, &self.folder)?;
+        }
+        if let Some(meet) = &mut self.meet {
+            let files =
+                [("ca_file", &mut meet.ca_file), ("root_keys_file", &mut meet.root_keys_file)];
+            for (name, file) in files {
+                *file = self.folder.join(&*file);
+                check_file(file)
+                    .map_err(|error| format!("meet.{name}: {}: {error}", file.display()))?;
+            }
+        }
+        Ok(())
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -281,14 +303,16 @@ impl AgentProfile {
             (Some(start), None) if start.command.first().is_none_or(String::is_empty) => {
                 return Err("start.command is empty: it says how the agent is started".to_owned());
             }
-            (Some(start), None) => check_texts(start)?,
-            (None, Some(_)) => {}
+            (Some(start), None) => check_start(start)?,
+            (None, Some(meet)) => check_meet(meet)?,
             _ => return Err("expected either [start] or [meet]".to_owned()),
         }
         if !(1..=3).contains(&self.claims.generation) {
             let seen = self.claims.generation;
             return Err(format!("claims.generation is {seen}, allowed are 1, 2 and 3"));
         }
+        check_seconds("claims.resend_s", self.claims.resend_s)?;
+        check_seconds("claims.attempt_s", self.claims.attempt_s)?;
         self.check_spelling()?;
         self.profile().check()
     }
@@ -398,29 +422,6 @@ fn told_device(pattern: Pattern, spelling: Option<&str>) -> String {
     format!("reference device {}{spelling}", pattern.name())
 }
 
-fn check_texts(start: &Start) -> Result<(), String> {
-    let files = start.files.iter().flat_map(|file| [&file.path, &file.text]);
-    let arguments = start.command.iter().chain(start.environment.values());
-    // A file's text may have braces of its own, as JSON has: only what looks like a word counts.
-    for text in arguments.chain(start.directory.iter()).chain(files) {
-        let words = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-        let is_word = |word: &str| {
-            !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-        };
-        let mut unknown = words.map(|(word, _)| word).filter(|word| is_word(word));
-        if let Some(word) = unknown.find(|word| !PLACEHOLDERS.contains(word)) {
-            let allowed = PLACEHOLDERS.join("}, {");
-            return Err(format!("there is no placeholder {{{word}}}, allowed are {{{allowed}}}"));
-        }
-    }
-    let leaves =
-        |path: &str| !path.starts_with("{work_dir}/") || path.split('/').any(|level| level == "..");
-    match start.files.iter().find(|file| leaves(&file.path)) {
-        Some(file) => Err(format!("file {} does not lie in {{work_dir}}", file.path)),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -469,6 +470,25 @@ mod tests {
                 "name = \"a\"\n[start]\ncommand = [\"a\"]\n[claims]\npatterns = [\"twin-job\"]\n\
                  spelling = \"c-port\"",
                 "claims.spelling is for agents with direct-method",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\nconnect_s = 0",
+                "start.connect_s is 0, allowed are 1 to 600",
+            ),
+            (
+                "name = \"a\"\n[start]\ncommand = [\"a\"]\nenvironment = { \"A=B\" = \"c\" }",
+                "start.environment has the name \"A=B\", allowed are names that",
+            ),
+            (
+                "name = \"a\"\n[meet]\nmqtts = \"localhost\"\ncontent = \"127.0.0.1:0\"\n\
+                 device_id = \"d\"\nkey = \"AAECAwQFBgcICQoLDA0ODw==\"\nca_file = \"a\"\n\
+                 root_keys_file = \"b\"",
+                "meet.mqtts is \"localhost\", allowed is an address with a port",
+            ),
+            (
+                "name = \"a\"\n[meet]\nmqtts = \"127.0.0.1:0\"\ncontent = \"127.0.0.1:0\"\n\
+                 device_id = \"d\"\nkey = \"secret\"\nca_file = \"a\"\nroot_keys_file = \"b\"",
+                "meet.key is no key, allowed is base64 of 16 to 64 bytes",
             ),
             (
                 "name = \"a\"\n[start]\ncommand = [\"a\"]\n[pins]\nA-X = \"b\"",

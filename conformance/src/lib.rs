@@ -13,6 +13,7 @@ pub mod bench;
 pub mod case;
 pub mod cases;
 pub mod cli;
+pub mod hindrance;
 pub mod known;
 pub mod mutants;
 pub mod pace;

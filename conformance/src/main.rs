@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use twinspec_harness::process::keep;
+
 fn main() -> ExitCode {
-    twinspec::cli::main()
+    keep().unwrap_or_else(twinspec::cli::main)
 }

@@ -1,11 +1,12 @@
 //! Courtesy towards hubs that are not ours: a cap on the rate of requests, and patience when they
-//! say 429.
+//! say 429, or answer 5xx to what only prepares a case.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use twinspec_harness::trace::{Event, Message, Record};
 
 use crate::verdict::{Checked, Stop};
@@ -13,11 +14,30 @@ use crate::verdict::{Checked, Stop};
 /// The status of an answer, on HTTP and on MQTT, that says: too many requests.
 const THROTTLED: u16 = 429;
 
+/// Statuses by which a hub, or what stands before it, says that it is not well: nothing about the
+/// request.
+const UNWELL: [u16; 4] = [500, 502, 503, 504];
+
 /// How often a throttled request is sent again.
 const AGAIN_MAX: u32 = 5;
 
+/// How often a request that only prepares a case is sent again to a hub that is not well.
+const RECOVERIES_MAX: u32 = 3;
+
+/// The first wait for it to recover; it doubles.
+const RECOVERY: Duration = Duration::from_millis(250);
+
+/// In such pieces time is taken out of a case's budget while it waits for others.
+const SLICE: Duration = Duration::from_secs(1);
+
 /// The longest wait before a throttled request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Whether `status` says that the hub is not well.
+#[must_use]
+pub fn is_unwell(status: u16) -> bool {
+    UNWELL.contains(&status)
+}
 
 /// Spreads requests over time.
 #[derive(Debug)]
@@ -57,13 +77,30 @@ pub struct Courtesy {
     held_us: Arc<AtomicU64>,
     /// Twin requests that were sent again.
     repeated: Arc<AtomicUsize>,
+    /// Requests that only prepare a case and were sent again.
+    recovered: Arc<AtomicUsize>,
+    /// Whether a connection could not be opened, or was lost under a request.
+    broken: Arc<AtomicBool>,
 }
 
 impl Courtesy {
     /// Towards a hub with this pace; `repeats` says whether throttled requests are sent again.
     #[must_use]
     pub fn new(pace: Arc<Pace>, repeats: bool) -> Self {
-        Self { pace, repeats, held_us: Arc::default(), repeated: Arc::default() }
+        Self {
+            pace,
+            repeats,
+            held_us: Arc::default(),
+            repeated: Arc::default(),
+            recovered: Arc::default(),
+            broken: Arc::default(),
+        }
+    }
+
+    /// Whether the hub is one that is borne with: not ours.
+    #[must_use]
+    pub fn bears(&self) -> bool {
+        self.repeats
     }
 
     /// Waits for the next free place for a request.
@@ -77,6 +114,22 @@ impl Courtesy {
     pub async fn wait(&self, time: Duration) {
         self.hold(time);
         sleep(time).await;
+    }
+
+    /// Waits for other cases, up to `most`; `None` when `other` does not come about.
+    pub async fn during<T>(&self, most: Duration, other: impl Future<Output = T>) -> Option<T> {
+        let mut other = pin!(other);
+        let until = Instant::now() + most;
+        while Instant::now() < until {
+            // Beforehand, for the case's deadline may pass meanwhile.
+            self.hold(SLICE);
+            let began = Instant::now();
+            if let Ok(done) = timeout(SLICE, &mut other).await {
+                self.release(SLICE.saturating_sub(began.elapsed()));
+                return Some(done);
+            }
+        }
+        None
     }
 
     /// How long was waited in all; a wait counts from its beginning.
@@ -116,6 +169,35 @@ impl Courtesy {
         Ok(again)
     }
 
+    /// Whether a request that only prepares a case and got the status `status` is to be sent for the
+    /// `attempt`th time again, after a wait: the `asked` seconds of a `Retry-After`, or a short one.
+    pub async fn recovers(&self, status: u16, asked: Option<&str>, attempt: u32) -> bool {
+        if !self.repeats || !is_unwell(status) || attempt >= RECOVERIES_MAX {
+            return false;
+        }
+        let asked = asked.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        self.wait(asked.unwrap_or(RECOVERY * (1 << attempt)).min(WAIT_MAX)).await;
+        self.recovered.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// How many requests that only prepare the case were sent again.
+    #[must_use]
+    pub fn recovered(&self) -> usize {
+        self.recovered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a connection could not be opened, or was lost under a request.
+    pub fn note_broken(&self) {
+        self.broken.store(self.repeats, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted, of a hub that is borne with.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
     /// Whether `trace` holds a throttled twin request that was not sent again: the case that it
     /// belongs to could not show what it is about.
     #[must_use]
@@ -131,6 +213,12 @@ impl Courtesy {
     fn hold(&self, time: Duration) {
         let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.held_us.fetch_add(time, Ordering::Relaxed);
+    }
+
+    /// Takes back a part of what was held.
+    fn release(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.held_us.fetch_sub(time, Ordering::Relaxed);
     }
 }
 
@@ -154,6 +242,30 @@ mod tests {
         }
         assert!(began.elapsed() >= Duration::from_millis(20));
         assert!(courtesy.held() > Duration::from_millis(5));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_others_does_not_count_and_has_a_bound() {
+        let courtesy = courtesy(None, true);
+        let soon = sleep(Duration::from_millis(50));
+        assert!(courtesy.during(Duration::from_secs(60), soon).await.is_some());
+        let held = courtesy.held();
+        assert!(held >= Duration::from_millis(50) && held < SLICE, "{held:?}");
+        let never = std::future::pending::<()>();
+        assert!(courtesy.during(Duration::from_millis(1), never).await.is_none());
+        assert!(courtesy.held() >= SLICE);
+    }
+
+    #[tokio::test]
+    async fn what_prepares_a_case_is_repeated_within_a_bound_where_the_hub_is_not_ours() {
+        let ours = courtesy(None, false);
+        assert!(!ours.recovers(503, Some("0"), 0).await);
+        let foreign = courtesy(None, true);
+        assert!(!foreign.recovers(200, None, 0).await);
+        assert!(!foreign.recovers(501, None, 0).await, "it says something about the request");
+        assert!(foreign.recovers(503, Some("0"), 0).await);
+        assert!(!foreign.recovers(503, Some("0"), RECOVERIES_MAX).await);
+        assert_eq!(foreign.recovered(), 1);
     }
 
     #[tokio::test]

@@ -74,6 +74,10 @@ async fn check_service(target: &Target) -> Result<(), String> {
     let answer = loop {
         let answer = ask_service(target).await?;
         let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+        if courtesy.recovers(status, asked, attempt).await {
+            attempt += 1;
+            continue;
+        }
         match courtesy.again(status, asked, attempt).await {
             Ok(true) => attempt += 1,
             Ok(false) => break answer,

@@ -1,16 +1,18 @@
 //! Running cases: concurrently, each with its own bench and bounded in time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use twinspec_harness::trace::{Record, Recorder};
 
 use crate::bench::{Bench, Leftovers, remove};
 use crate::case::{Body, Case, Group};
+use crate::hindrance::Hindrance;
 use crate::pace::Courtesy;
 use crate::preflight;
 use crate::target::Target;
@@ -25,8 +27,12 @@ const AGAIN_MAX: u32 = 4;
 /// Cases that wait in real time at once, besides the others.
 const SLOW: usize = 64;
 
-/// Pause before a second look at a target that seems to be gone.
-const LOOK_TWICE: Duration = Duration::from_secs(1);
+/// Pauses before further looks at a target that seems to be gone: it may only be started anew.
+const LOOK_AGAIN: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// How long cases may take to be dropped when a run is broken off.
+const DROP: Duration = Duration::from_secs(10);
 
 /// A selected case.
 pub type Selected = (&'static Group, &'static Case);
@@ -38,46 +44,71 @@ pub async fn run(
     cases: &[Selected],
     jobs: usize,
     leftovers: &Leftovers,
+    progress: impl FnMut(&'static Case, &Outcome),
+) -> Vec<(Selected, Outcome)> {
+    run_until(target, cases, jobs, leftovers, progress, std::future::pending()).await
+}
+
+/// Like [`run`], but only until `stop`: cases that have not ended by then are dropped, and are not
+/// among the outcomes.
+pub async fn run_until(
+    target: &Arc<Target>,
+    cases: &[Selected],
+    jobs: usize,
+    leftovers: &Leftovers,
     mut progress: impl FnMut(&'static Case, &Outcome),
+    stop: impl Future<Output = ()>,
 ) -> Vec<(Selected, Outcome)> {
     let health = Arc::new(Health::default());
     let mut outcomes: Vec<Option<Outcome>> = vec![None; cases.len()];
-    let numbered = cases.iter().copied().map(|(_, case)| case).enumerate();
     let (alone, together): (Vec<_>, Vec<_>) =
-        numbered.partition(|(_, case)| target.runs_alone(case.needs));
+        cases.iter().enumerate().partition(|(_, (_, case))| target.runs_alone(case.needs));
     // Those that wait in real time do next to nothing meanwhile: they keep nobody waiting.
     let slow_places = Arc::new(Semaphore::new(SLOW));
+    let mut stop = pin!(stop);
     for (batch, jobs) in [(together, jobs.max(1)), (alone, 1)] {
         let places = Arc::new(Semaphore::new(jobs));
         let mut running = JoinSet::new();
-        for (index, case) in batch {
+        let mut indices = HashMap::new();
+        for (index, &(_, case)) in batch {
             let places = if target.is_slow(case.needs) { &slow_places } else { &places };
             let (places, target, leftovers, health) =
                 (Arc::clone(places), Arc::clone(target), leftovers.clone(), Arc::clone(&health));
-            running.spawn(async move {
+            let task = running.spawn(async move {
                 // The semaphore is never closed; a failure would only mean less waiting.
                 let _place = places.acquire().await;
-                if let Some(why) = health.lost() {
-                    return (index, case, unreachable(why));
-                }
-                // Whoever still waits when the target is gone waits in vain.
-                let outcome = tokio::select! {
-                    outcome = run_case(&target, case, &leftovers) => outcome,
-                    why = health.until_lost() => return (index, case, unreachable(why)),
-                };
-                (index, case, health.confirm(&target, outcome).await)
+                health.run(&target, case, &leftovers).await
             });
+            indices.insert(task.id(), (index, case));
         }
-        while let Some(joined) = running.join_next().await {
-            let Ok((index, case, outcome)) = joined else { continue };
+        loop {
+            let joined = tokio::select! {
+                biased;
+                () = &mut stop => {
+                    let _what_hangs_ends_with_the_process = timeout(DROP, running.shutdown()).await;
+                    return ended(cases, outcomes);
+                }
+                joined = running.join_next_with_id() => joined,
+            };
+            let (id, outcome) = match joined {
+                None => break,
+                Some(Ok((id, outcome))) => (id, outcome),
+                Some(Err(error)) => (error.id(), panicked()),
+            };
+            let Some((index, case)) = indices.get(&id) else { continue };
             progress(case, &outcome);
-            if let Some(slot) = outcomes.get_mut(index) {
+            if let Some(slot) = outcomes.get_mut(*index) {
                 *slot = Some(outcome);
             }
         }
     }
-    let outcome = |outcome: Option<Outcome>| outcome.unwrap_or_else(panicked);
-    cases.iter().copied().zip(outcomes.into_iter().map(outcome)).collect()
+    ended(cases, outcomes)
+}
+
+/// The cases that ended, with their outcomes.
+fn ended(cases: &[Selected], outcomes: Vec<Option<Outcome>>) -> Vec<(Selected, Outcome)> {
+    let all = cases.iter().copied().zip(outcomes);
+    all.filter_map(|(case, outcome)| Some((case, outcome?))).collect()
 }
 
 /// Whether the target still answers: without it, a hub that froze would cost every case its budgets,
@@ -93,6 +124,24 @@ struct Health {
 impl Health {
     fn lost(&self) -> Option<String> {
         self.lost.borrow().clone()
+    }
+
+    /// Runs a case unless the target is given up before.
+    async fn run(
+        &self,
+        target: &Arc<Target>,
+        case: &'static Case,
+        leftovers: &Leftovers,
+    ) -> Outcome {
+        if let Some(why) = self.lost() {
+            return unreachable(why);
+        }
+        // Whoever still waits when the target is gone waits in vain.
+        let outcome = tokio::select! {
+            outcome = run_case(target, case, leftovers) => outcome,
+            why = self.until_lost() => return unreachable(why),
+        };
+        self.confirm(target, outcome).await
     }
 
     /// Waits until the target is given up: why it is.
@@ -119,14 +168,16 @@ impl Health {
         }
     }
 
-    /// Looks whether the target is there, twice before it is given up: why it is not.
+    /// Looks whether the target is there, several times before it is given up: why it is not.
     async fn look(&self, target: &Arc<Target>) -> Option<String> {
         let _one_at_a_time = self.looking.lock().await;
         if let Some(why) = self.lost() {
             return Some(why);
         }
-        preflight::is_alive(target).await.err()?;
-        sleep(LOOK_TWICE).await;
+        for pause in LOOK_AGAIN {
+            preflight::is_alive(target).await.err()?;
+            sleep(pause).await;
+        }
         let why = preflight::is_alive(target).await.err()?;
         self.lost.send_replace(Some(why.clone()));
         Some(why)
@@ -134,7 +185,7 @@ impl Health {
 }
 
 /// Whether a target that went away may be why a case ended like this.
-fn depends_on_target(verdict: Verdict) -> bool {
+pub(crate) fn depends_on_target(verdict: Verdict) -> bool {
     match verdict {
         Verdict::Pass | Verdict::Unsupported => false,
         Verdict::Note
@@ -177,26 +228,29 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     if let Some(reason) = case.needs.iter().find_map(|need| target.lacks(*need)) {
         return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
-    for attempt in 0..AGAIN_MAX {
-        let (outcome, is_throttled) = try_case(&target, case, leftovers).await;
-        if !is_throttled {
-            return Outcome { duration: began.elapsed(), ..outcome };
+    let mut attempt = 0;
+    loop {
+        let (outcome, hindrance) = try_case(&target, case, leftovers).await;
+        let (outcome, hindrance) = (Outcome { duration: began.elapsed(), ..outcome }, hindrance);
+        attempt += 1;
+        let tries = target.bears.tries(hindrance.as_ref(), AGAIN_MAX);
+        match hindrance {
+            None => return outcome,
+            Some(_) if attempt < tries => sleep(Duration::from_secs(1 << (attempt - 1))).await,
+            Some(hindrance) => return hindrance.outcome(outcome, attempt),
         }
-        sleep(Duration::from_secs(1 << attempt)).await;
     }
-    let why = format!("the hub throttles the case, {AGAIN_MAX} times in a row");
-    finish(Ended::Stopped(Vec::new(), Stop::Inconclusive(why)), Vec::new())
 }
 
-/// Runs the body of a case once and removes what it registered; `true` when the hub throttled a
-/// request of the case that could not be sent again by itself, and the case did not pass.
+/// Runs the body of a case once and removes what it registered. Besides, what may well not hinder it
+/// when it is run again.
 async fn try_case(
     target: &Arc<Target>,
     case: &'static Case,
     leftovers: &Leftovers,
-) -> (Outcome, bool) {
+) -> (Outcome, Option<Hindrance>) {
     let began = Instant::now();
-    let mut bench = Bench::new(Arc::clone(target), leftovers.clone());
+    let mut bench = Bench::new(Arc::clone(target), leftovers.clone()).about(case.requirements);
     let budget = target.stretched(CASE);
     let courtesy = bench.courtesy.clone();
     let result = bounded((case.run)(&mut bench), budget, &courtesy).await;
@@ -212,10 +266,10 @@ async fn try_case(
             Stop::Inconclusive(format!("the case did not end within {budget:?}")),
         ),
     };
-    let is_throttled = courtesy.is_unrepeated(&trace);
+    target.bears.count(courtesy.recovered());
     let outcome = conclude(case, ended, trace, began.elapsed());
-    let is_throttled = is_throttled && depends_on_target(outcome.verdict);
-    (outcome, is_throttled)
+    let hindrance = Hindrance::of(case, &courtesy, &outcome);
+    (outcome, hindrance)
 }
 
 /// Runs a body for at most `budget`, not counting the time that it waits on purpose.
@@ -326,6 +380,28 @@ mod tests {
         let findings = broken.map(finding).into_iter().collect();
         let ended = Ended::Whole(findings, BTreeSet::from(["HUB-TWIN-001"]));
         conclude(&CASE, ended, Vec::new(), Duration::ZERO)
+    }
+
+    #[tokio::test]
+    async fn waiting_for_other_cases_does_not_count_against_a_case() {
+        let courtesy = Courtesy::new(Arc::new(crate::pace::Pace::new(None)), true);
+        let waiting = async |time: Duration, counts: bool| {
+            let courtesy = courtesy.clone();
+            let body: Body<'_> = Box::pin(async move {
+                if counts {
+                    sleep(time).await;
+                } else {
+                    courtesy.during(Duration::from_secs(60), sleep(time)).await;
+                }
+                Ok(())
+            });
+            body
+        };
+        let (long, budget) = (Duration::from_millis(1500), Duration::from_millis(100));
+        let counted = bounded(waiting(long, true).await, budget, &courtesy).await;
+        assert!(counted.is_none());
+        let held = bounded(waiting(long, false).await, budget, &courtesy).await;
+        assert!(matches!(held, Some(Ok(()))));
     }
 
     #[test]

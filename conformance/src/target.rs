@@ -21,6 +21,7 @@ use twinspec_model::time::Time;
 use crate::agent_profile::AgentProfile;
 use crate::bench::agent::{MakeDevice, Stage, Subject};
 use crate::case::Need;
+use crate::hindrance::Borne;
 use crate::pace::{Courtesy, Pace};
 use crate::pool::Pool;
 use crate::profile::Profile;
@@ -64,6 +65,8 @@ pub struct Target {
     pub pace: Arc<Pace>,
     /// How many cases may have jobs at a time.
     pub job_turns: Arc<Semaphore>,
+    /// What was borne with so far.
+    pub bears: Borne,
     /// Start of every identity's name.
     pub prefix: String,
     /// The agent that is judged in place of the hub.
@@ -366,6 +369,7 @@ impl Target {
             clock: Clock::default(),
             control: None,
             device_authority,
+            bears: Borne::default(),
             prefix,
             agent: None,
             names: AtomicU64::new(0),

@@ -112,6 +112,66 @@ fn an_agent_that_floods_its_output_and_leaves_children_is_judged_and_swept_up() 
 }
 
 #[test]
+fn what_left_its_session_and_environment_is_swept_up_and_other_agents_go_on() {
+    let mark = "6073456";
+    // An orphan that nothing in its own process tells apart, from several agents at once.
+    let command = wrapped(&format!("(setsid env -i sleep {mark} &); "));
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let profile = profile("leaver", &words, "");
+    let report = scratch("leaver.json");
+    let argument = format!("json={}", report.display());
+    let output =
+        test_agent(&profile, &["--filter", "startup", "--jobs", "4", "--report", &argument]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    nothing_left(mark);
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    assert!(report["summary"]["pass"].as_u64().unwrap() >= 4, "{}", report["summary"]);
+}
+
+#[test]
+fn a_suite_that_is_killed_leaves_no_agent_behind() {
+    let (mark, orphan) = ("6074567", "6074568");
+    let script = format!("(setsid env -i sleep {orphan} &); sleep {mark}");
+    let path = scratch("outlives.toml");
+    let text = format!(
+        "name = \"outlives\"\n[start]\ncommand = [\"sh\", \"-c\", {script:?}]\nconnect_s = 60\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut suite = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["test", "agent", "--filter", "startup-message", "--profile"])
+        .arg(&path)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The whole names: the suite's own arguments do not hold them.
+    while !(lives(&format!("sleep\0{mark}")) && lives(&format!("sleep\0{orphan}"))) {
+        assert!(suite.try_wait().unwrap().is_none(), "the run ended early");
+        std::thread::yield_now();
+    }
+    suite.kill().unwrap();
+    suite.wait().unwrap();
+    nothing_left(mark);
+    nothing_left(orphan);
+}
+
+#[test]
+fn what_an_agent_writes_is_in_the_trace_at_its_time() {
+    let command = wrapped("echo good morning; sleep 0.5; ");
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let profile = profile("talker", &words, "");
+    let traces = scratch("talker-traces");
+    let folder = traces.display().to_string();
+    let output = test_agent(&profile, &["--filter", "startup-message", "--traces", &folder]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let text = std::fs::read_to_string(traces.join("startup-message.jsonl")).unwrap();
+    let records: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let time = |record: Option<&Value>| record.unwrap()["at_us"].as_u64().unwrap();
+    let written = time(records.iter().find(|r| r["event"]["wrote"] == "good morning"));
+    let connected = time(records.iter().find(|r| r["event"]["sent"]["packet"] == "CONNECT"));
+    assert!(written + 400_000 < connected, "{written} {connected}");
+}
+
+#[test]
 fn an_agent_that_ignores_sigterm_is_warned_of_and_killed() {
     let mark = "6079012";
     // The shell stays, deaf, and its child is the agent.
@@ -141,6 +201,28 @@ fn a_profile_that_makes_no_sense_is_exit_2() {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("there is no placeholder {hub}"), "{text}");
+}
+
+#[test]
+fn files_and_folders_of_a_profile_are_looked_for_before_the_run() {
+    let meet = "name = \"x\"\n[meet]\nmqtts = \"127.0.0.1:0\"\ncontent = \"127.0.0.1:0\"\n\
+                device_id = \"x\"\nkey = \"AAECAwQFBgcICQoLDA0ODw==\"\nca_file = \"none/ca.pem\"\n\
+                root_keys_file = \"roots.json\"\n";
+    let start = "name = \"x\"\n[start]\ncommand = [\"true\"]\ndirectory = \"none\"\n";
+    for (name, text, words) in [
+        ("no-ca.toml", meet, "meet.ca_file: "),
+        ("no-directory.toml", start, "start.directory is \"none\", and "),
+    ] {
+        let path = scratch(name);
+        std::fs::write(&path, text).unwrap();
+        let output = test_agent(&path, &["--filter", "startup-message"]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(name) && told.contains(words), "{told}");
+        // Relative paths begin beside the profile.
+        let beside = path.parent().unwrap().join("none").display().to_string();
+        assert!(told.contains(&beside), "{told}");
+    }
 }
 
 #[test]

@@ -254,6 +254,14 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["test", "hub", "--mqtt", "mqtt://hub.example"], "accepted on loopback only"),
         (&["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"], "need --connection-string"),
         (&["test", "hub", "--connection-string", "HostName=h"], "SharedAccessKeyName is missing"),
+        (&["test", "hub", "--control", "http://127.0.0.1:1"], "need --connection-string"),
+        (&["--filter", "HUB-TWIN-001", "--report", "json=/none/x"], "--report /none/x: No such"),
+        (&["--filter", "HUB-TWIN-001", "--report", "json=/"], "--report /: Is a directory"),
+        (&["--filter", "HUB-TWIN-001", "--traces", "/dev/null/x"], "--traces /dev/null/x: Not a"),
+        (
+            &["--filter", "HUB-TWIN-001", "--report", "json=same", "--report", "junit=same"],
+            "two reports are to be written to one file",
+        ),
         (&["explain", "HUB-NONE-1"], "nothing is called"),
         (&["serve", "--hostname", "not a name"], "expected a DNS name"),
         (&["serve", "--hostname", "hub..example"], "expected a DNS name"),
@@ -268,6 +276,112 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn an_agent_is_told_which_option_makes_no_sense() {
+    let simulator = scratch("senseless.json");
+    std::fs::write(&simulator, "{\"phases\": {\"never\": 1}}").unwrap();
+    let simulator = format!("a=simulator:{}", simulator.display());
+    let device = "HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==";
+    let work = scratch("senseless-work").display().to_string();
+    for (string, more, words) in [
+        (STRANGER, &[][..], "it is that of the policy iothubowner"),
+        ("HostName=h;geheim", &[], "--connection-string: part 2 has no ="),
+        (device, &["--handler", "a=program:/nope"], "--handler a: program /nope: No such file"),
+        (device, &["--handler", "a=program:/dev/null"], "it is no file"),
+        (device, &["--handler", &simulator], "unknown variant `never`"),
+        (
+            device,
+            &["--back-off-min-ms", "500", "--back-off-max-ms", "100"],
+            "--back-off-min-ms 500 is longer than --back-off-max-ms 100",
+        ),
+    ] {
+        let start = ["agent", "--work-dir", &work, "--connection-string", string];
+        let output = twinspec(&[&start[..], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{more:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("geheim"), "a key is shown");
+    }
+}
+
+#[test]
+fn an_agent_with_a_damaged_state_is_told_a_way_out() {
+    let work = scratch("damaged");
+    std::fs::create_dir_all(&work).unwrap();
+    std::fs::write(work.join("state.json"), "{\"format\":1,").unwrap();
+    let device = "HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==";
+    let work = work.display().to_string();
+    let output = twinspec(&["agent", "--work-dir", &work, "--connection-string", device]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("state.json: EOF"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("move the file away to have the agent begin anew"));
+}
+
+/// A run against `hub` whose cases wait for minutes, as soon as it waits.
+fn waiting_run(hub: &Served, more: &[&str]) -> std::process::Child {
+    let string = hub.announcement["service_connection_string"].as_str().unwrap();
+    let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["test", "hub", "--mqtt", mqtt, "--http", http, "--connection-string", string])
+        .args(["--filter", "twin-get-echoes-rid,method-timeout-longest"])
+        .args(more)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = [0; 64];
+    run.stderr.as_mut().unwrap().read_exact(&mut told).unwrap();
+    assert!(told.starts_with(b"twinspec: 1 slow cases wait"), "{}", told.escape_ascii());
+    run
+}
+
+fn send(signal: &str, process: u32) {
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_run_that_is_broken_off_writes_its_reports() {
+    let hub = Served::start();
+    let (json, junit) = (scratch("broken-off.json"), scratch("broken-off.xml"));
+    let reports = [format!("json={}", json.display()), format!("junit={}", junit.display())];
+    for signal in ["-INT", "-TERM"] {
+        let run = waiting_run(&hub, &["--report", &reports[0], "--report", &reports[1]]);
+        send(signal, run.id());
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stdout(&output).contains("\nNO VERDICT: "), "{}", stdout(&output));
+        assert!(stdout(&output).contains(" of 2 cases were not run to their end"));
+        let report = read_json(&json);
+        let not_run = usize::try_from(report["not_run"].as_u64().unwrap()).unwrap();
+        assert!(not_run > 0);
+        assert_eq!(report["cases"].as_array().unwrap().len() + not_run, 2);
+        let text = std::fs::read_to_string(&junit).unwrap();
+        assert!(text.contains("cases were not run to their end"), "{text}");
+    }
+    assert_eq!(hub.stop(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once() {
+    let hub = Served::start();
+    let mut run = waiting_run(&hub, &[]);
+    // Where the hub stands still, cleaning up takes its time.
+    send("-STOP", hub.process.id());
+    send("-INT", run.id());
+    let mut told = [0; 512];
+    let mut output = run.stderr.take().unwrap();
+    let mut text = String::new();
+    while !text.contains("once more ends it at once") {
+        let length = output.read(&mut told).unwrap();
+        assert!(length > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&told[..length]));
+    }
+    let began = Instant::now();
+    send("-INT", run.id());
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 #[test]

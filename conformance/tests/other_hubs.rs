@@ -7,28 +7,35 @@ use std::sync::Arc;
 
 use twinspec::bench::Leftovers;
 use twinspec::case::{self, Need};
+use twinspec::known::KnownFailures;
 use twinspec::preflight;
 use twinspec::profile::{DeviceAuthorityFiles, Profile};
+use twinspec::report::{Conformance, Report};
 use twinspec::run::{self, Selected};
 use twinspec::select::Filter;
 use twinspec::target::{Parts, Target};
 use twinspec::verdict::{Outcome, Verdict};
 use twinspec_harness::clock::Clock;
-use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_harness::hub::{Faithful, Listen, Overlay, ReferenceHub};
+use twinspec_harness::operator::Operator;
 use twinspec_harness::tls::Trust;
-use twinspec_model::hub::{HubConfig, Throttles};
+use twinspec_model::hub::{HubConfig, Input, Output, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
 /// A reference hub on loopback ports that trusts the authority in `data`.
 async fn hub(throttles: Throttles) -> ReferenceHub {
+    hub_under(Box::new(Faithful), throttles).await
+}
+
+async fn hub_under(overlay: Box<dyn Overlay>, throttles: Throttles) -> ReferenceHub {
     let free = Some("127.0.0.1:0".parse().unwrap());
     let device_authorities = std::fs::read_to_string(data("device-ca.pem")).unwrap();
     let device_authorities = Some(device_authorities);
     let listen =
         Listen { mqtt: free, mqtts: free, http: free, device_authorities, ..Listen::default() };
     let config = HubConfig { throttles, ..HubConfig::new("localhost", [7; 32]) };
-    ReferenceHub::start(config, &listen, Clock::default()).await.unwrap()
+    ReferenceHub::start_under(overlay, config, &listen, Clock::default()).await.unwrap()
 }
 
 /// What the suite knows of `hub` when it is given the key of `policy`.
@@ -87,6 +94,148 @@ async fn a_busy_hub_is_asked_again_over_mqtt_too() {
     let unknown = with(&outcomes, Verdict::Inconclusive);
     assert!(unknown.iter().all(|case| case.contains("throttles")), "{unknown:?}");
     assert!(with(&outcomes, Verdict::Pass).len() >= 12, "without a verdict: {unknown:?}");
+}
+
+/// A hub that does what it is asked and says something else where `is_unwell` takes the request's
+/// method, path and number, and the status that the hub would answer.
+struct Unwell {
+    is_unwell: fn(&str, &str, usize, u16) -> bool,
+    says: u16,
+    count: usize,
+    last: (String, String),
+}
+
+impl Unwell {
+    fn new(says: u16, is_unwell: fn(&str, &str, usize, u16) -> bool) -> Box<Self> {
+        Box::new(Self { is_unwell, says, count: 0, last: (String::new(), String::new()) })
+    }
+}
+
+impl Overlay for Unwell {
+    fn input(&mut self, input: Input) -> Vec<Input> {
+        if let Input::Request(_, request) = &input {
+            self.count += 1;
+            self.last = (request.method().to_string(), request.uri().path().to_owned());
+        }
+        vec![input]
+    }
+
+    fn output(&mut self, mut output: Output) -> Vec<Output> {
+        if let Output::Respond(_, answer) = &mut output {
+            let (method, path) = &self.last;
+            if (self.is_unwell)(method, path, self.count, answer.status().as_u16()) {
+                *answer = http::Response::new("{}".into());
+                *answer.status_mut() = http::StatusCode::from_u16(self.says).unwrap();
+            }
+        }
+        vec![output]
+    }
+}
+
+async fn judge(target: Target, cases: &[Selected]) -> (Vec<(Selected, Outcome)>, Arc<Target>) {
+    let target = Arc::new(target);
+    let outcomes = run::run(&target, cases, 8, &Leftovers::default(), |_, _| {}).await;
+    (outcomes, target)
+}
+
+fn conformance(outcomes: &[(Selected, Outcome)]) -> Conformance {
+    Report::new("", 0, &KnownFailures::default(), outcomes.to_vec()).conformance()
+}
+
+#[tokio::test]
+async fn a_hub_that_is_not_well_at_times_is_asked_again() {
+    let at_times = Unwell::new(503, |_, path, count, _| path != "/devices" && count % 6 == 0);
+    let hub = hub_under(at_times, Throttles::default()).await;
+    let cases = select("HUB-NOTI-00*");
+    assert!(cases.len() > 5, "{} cases", cases.len());
+    let target = target(&hub, "iothubowner", Profile::default());
+    let (outcomes, target) = judge(target, &cases).await;
+    assert_eq!(with(&outcomes, Verdict::Fail), Vec::<String>::new());
+    assert_eq!(with(&outcomes, Verdict::Error), Vec::<String>::new());
+    let passed = with(&outcomes, Verdict::Pass).len();
+    assert!(passed * 2 > cases.len(), "{passed}: {:?}", with(&outcomes, Verdict::Inconclusive));
+    assert!(target.bears.take_unwell() > 0);
+}
+
+#[tokio::test]
+async fn a_hub_that_never_registers_is_blamed_for_that_alone_and_never_conformant() {
+    let never =
+        Unwell::new(500, |method, path, _, _| method == "PUT" && path.starts_with("/devices/"));
+    let hub = hub_under(never, Throttles::default()).await;
+    let cases = select("HUB-TWIN-001");
+    let (outcomes, _) = judge(target(&hub, "iothubowner", Profile::default()), &cases).await;
+    let unknown = with(&outcomes, Verdict::Inconclusive);
+    assert_eq!(unknown.len(), cases.len(), "{:?}", with(&outcomes, Verdict::Fail));
+    assert!(unknown.concat().contains("the hub answers HTTP 500 to PUT /devices/"), "{unknown:?}");
+    assert_eq!(conformance(&outcomes), Conformance::Unknown);
+    let cases = select("HUB-REG-001");
+    let (outcomes, _) = judge(target(&hub, "iothubowner", Profile::default()), &cases).await;
+    assert_eq!(with(&outcomes, Verdict::Fail).len(), cases.len());
+    assert_eq!(conformance(&outcomes), Conformance::NotConformant);
+}
+
+#[tokio::test]
+async fn a_hub_that_breaks_down_on_bad_input_is_not_excused() {
+    let breaks_down = Unwell::new(500, |_, _, _, status| status == 400);
+    let hub = hub_under(breaks_down, Throttles::default()).await;
+    let cases = select("HUB-VALI-00*");
+    let (outcomes, _) = judge(target(&hub, "iothubowner", Profile::default()), &cases).await;
+    let failed = with(&outcomes, Verdict::Fail).len();
+    assert!(failed * 2 > cases.len(), "{failed} of {}", cases.len());
+    assert_eq!(with(&outcomes, Verdict::Inconclusive), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_hub_that_is_being_started_is_waited_for() {
+    let hub = hub(Throttles::default()).await;
+    let mut target = target(&hub, "iothubowner", Profile::default());
+    let behind = target.http.authority();
+    // A port that nobody else gets meanwhile: it is taken and does not listen yet.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    target.http.port = socket.local_addr().unwrap().port();
+    target.operator = Operator::new(target.http.clone(), &target.trust);
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        let listener = socket.listen(64).unwrap();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let behind = behind.clone();
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(behind).await.unwrap();
+                let _until_one_ends = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let (outcomes, _) = judge(target, &select("twin-get-echoes-rid")).await;
+    late.abort();
+    assert_eq!(
+        with(&outcomes, Verdict::Pass).len(),
+        1,
+        "{:?}",
+        with(&outcomes, Verdict::Inconclusive)
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_is_broken_off_has_the_outcomes_reached_so_far() {
+    let hub = hub(Throttles::default()).await;
+    let target = Arc::new(target(&hub, "iothubowner", Profile::default()));
+    let (cases, leftovers) = (select("twin"), Leftovers::default());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (mut stop, mut ended) = (Some(stop), 0);
+    let progress = |_: &case::Case, _: &Outcome| {
+        ended += 1;
+        if ended == 10 {
+            drop(stop.take());
+        }
+    };
+    let stopped = async { drop(stopped.await) };
+    let outcomes = run::run_until(&target, &cases, 8, &leftovers, progress, stopped).await;
+    assert_eq!(outcomes.len(), ended);
+    assert!((10..cases.len()).contains(&ended), "{ended} of {}", cases.len());
+    run::clean_up(&target, &leftovers).await;
+    assert_eq!(leftovers.all(), Vec::new());
 }
 
 #[tokio::test]

@@ -28,6 +28,11 @@ use twinspec::verdict::Verdict;
 use twinspec_harness::tls::Trust;
 
 fn main() -> ExitCode {
+    // Agents under test get keepers.
+    twinspec_harness::process::keep().unwrap_or_else(run_all)
+}
+
+fn run_all() -> ExitCode {
     let arguments = Arguments::from_args();
     let named = case::all().filter(|(group, _)| group.role != Role::Device);
     let trials = named.map(|(group, case)| {

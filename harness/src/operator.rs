@@ -79,11 +79,23 @@ impl fmt::Display for Answer {
 
 /// A request that got no answer.
 #[derive(Clone, Debug)]
-pub struct OperatorError(String);
+pub struct OperatorError {
+    what: String,
+    is_late: bool,
+}
+
+impl OperatorError {
+    /// Whether the peer was there and did not answer in time; otherwise it could not be reached, or
+    /// ended the connection.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+}
 
 impl fmt::Display for OperatorError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.what)
     }
 }
 
@@ -111,7 +123,11 @@ impl Operator {
         recorder: &Recorder,
     ) -> Result<Answer, OperatorError> {
         let what = format!("{} {}", request.method, request.target);
-        let problem = |why: String| OperatorError(format!("{what} at {}: {why}", self.endpoint));
+        let told = |why: String, is_late| {
+            let what = format!("{what} at {}: {why}", self.endpoint);
+            OperatorError { what, is_late }
+        };
+        let problem = |why| told(why, false);
         let request = self.build(request).map_err(|error| problem(error.to_string()))?;
         let body = request.1;
         let message = recorder.http(what.clone(), request.0.headers(), &body);
@@ -126,7 +142,7 @@ impl Operator {
             })
         };
         let answer = timeout(wait, exchange).await;
-        let answer = answer.map_err(|_| problem(format!("no answer within {wait:?}")))?;
+        let answer = answer.map_err(|_| told(format!("no answer within {wait:?}"), true))?;
         let answer = answer.map_err(problem)?;
         let start = answer.status.as_u16().to_string();
         let message = recorder.http(start, &answer.headers, &answer.body);
@@ -141,7 +157,8 @@ impl Operator {
         if let Some(token) = &request.authorization {
             builder = builder.header(AUTHORIZATION, token);
         }
-        if !request.body.is_empty() {
+        let names_its_type = request.headers.iter().any(|(name, _)| name == CONTENT_TYPE);
+        if !request.body.is_empty() && !names_its_type {
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             builder = builder.header(CONTENT_TYPE, json);
         }

@@ -1,5 +1,10 @@
 //! A program under test as a child process: a group of its own, its output captured, ended with
 //! everything it started.
+//!
+//! Where the program that starts it calls [`keep`] first, a [`keeper`] stands between the two.
+
+mod keeper;
+pub(crate) mod tree;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,11 +12,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+pub use keeper::keep;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -24,6 +30,12 @@ const TAIL_LINES_MAX: usize = 100;
 
 /// Bytes of a line kept.
 const LINE_BYTES_MAX: usize = 1000;
+
+/// How long a keeper may take to end what is left of its program.
+const KEEPER_END: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What to start and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,33 +63,52 @@ pub struct Output(Arc<Mutex<Lines>>);
 #[derive(Debug, Default)]
 struct Lines {
     head: Vec<String>,
-    tail: VecDeque<String>,
+    tail: VecDeque<(Instant, String)>,
     count: usize,
 }
 
+impl Lines {
+    /// How many lines were left out, in words; `None` when none were.
+    fn gap(&self) -> Option<String> {
+        let missing = self.count - self.head.len() - self.tail.len();
+        (missing > 0).then(|| format!("[{missing} lines not kept]"))
+    }
+}
+
 impl Output {
-    fn push(&self, line: &[u8]) {
+    /// Keeps a line, if there is room, and gives it back when it is one of the first.
+    fn push(&self, line: &[u8]) -> Option<String> {
         let kept = line.get(..LINE_BYTES_MAX).unwrap_or(line);
         let line = String::from_utf8_lossy(kept).trim_end().to_owned();
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.count += 1;
         if lines.head.len() < HEAD_LINES_MAX {
-            lines.head.push(line);
-        } else {
-            if lines.tail.len() == TAIL_LINES_MAX {
-                lines.tail.pop_front();
-            }
-            lines.tail.push_back(line);
+            lines.head.push(line.clone());
+            return Some(line);
         }
+        if lines.tail.len() == TAIL_LINES_MAX {
+            lines.tail.pop_front();
+        }
+        lines.tail.push_back((Instant::now(), line));
+        None
     }
 
     /// The lines kept; where some were left out, a line says how many.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = lines.count - lines.head.len() - lines.tail.len();
-        let gap = (missing > 0).then(|| format!("[{missing} lines not kept]"));
-        lines.head.iter().cloned().chain(gap).chain(lines.tail.iter().cloned()).collect()
+        let tail = lines.tail.iter().map(|(_, line)| line.clone());
+        lines.head.iter().cloned().chain(lines.gap()).chain(tail).collect()
+    }
+
+    /// The lines kept that nobody heard of when they were written, with their times: the last ones of
+    /// many. Where some were left out, a line says how many.
+    #[must_use]
+    pub fn unheard(&self) -> Vec<(Instant, String)> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = lines.tail.front().map(|(at, _)| *at);
+        let gap = first.zip(lines.gap());
+        gap.into_iter().chain(lines.tail.iter().cloned()).collect()
     }
 
     /// The last `count` lines that are not empty, for a message.
@@ -97,7 +128,10 @@ impl Output {
 
 /// A running program; dropping it kills it and everything it started.
 pub struct Process {
+    /// The program, or its keeper.
     child: Child,
+    /// Tells the keeper what to do; it ends everything when this is dropped.
+    keeper: Option<ChildStdin>,
     /// The group; gone when the child was waited for.
     group: Option<Pid>,
     mark: String,
@@ -118,21 +152,30 @@ pub enum Ended {
 }
 
 impl Process {
-    /// Starts a program with no input.
+    /// Starts a program with no input. Its first lines are given to `hear` as soon as they are
+    /// written; [`Output::unheard`] has the others.
     ///
     /// # Errors
-    /// When it cannot be started; the message names it.
-    pub fn start(launch: &Launch) -> io::Result<Self> {
+    /// When it cannot be started; the message names it. A keeper says so in its output.
+    pub fn start(
+        launch: &Launch,
+        hear: impl Fn(String) + Clone + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot start {launch}: {error}"))
         };
         let mark = unique();
-        let mut command = Command::new(&launch.program);
+        let is_kept = keeper::is_available();
+        let mut command =
+            Command::new(if is_kept { keeper::SELF.as_ref() } else { &*launch.program });
+        if is_kept {
+            command.arg0("twinspec-keeper").arg(keeper::WORD).arg(&launch.program);
+        }
         command
             .args(&launch.arguments)
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .env(MARK, &mark)
-            .stdin(Stdio::null())
+            .stdin(if is_kept { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
@@ -140,16 +183,17 @@ impl Process {
             command.current_dir(directory);
         }
         let mut child = command.spawn().map_err(named)?;
+        let keeper = child.stdin.take();
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let output = Output::default();
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.spawn(capture(stdout, output.clone()));
+            readers.spawn(capture(stdout, output.clone(), hear.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.spawn(capture(stderr, output.clone()));
+            readers.spawn(capture(stderr, output.clone(), hear));
         }
-        Ok(Self { child, group, mark, output, readers })
+        Ok(Self { child, keeper, group, mark, output, readers })
     }
 
     /// What it wrote so far, to standard output and standard error.
@@ -183,6 +227,9 @@ impl Process {
 
     /// SIGKILL to the program and all it started, as when the power fails.
     pub async fn kill(mut self) {
+        if self.keeper.take().is_some() && self.wait(KEEPER_END).await.is_some() {
+            return;
+        }
         self.end_group();
         let _it_is_dead = self.child.wait().await;
         self.group = None;
@@ -193,8 +240,14 @@ impl Process {
         if let Some(status) = self.exited() {
             return Ended::Before(status);
         }
-        if let Some(group) = self.group {
-            let _it_may_be_gone = kill_process_group(group, Signal::TERM);
+        match (&mut self.keeper, self.group) {
+            (Some(keeper), _) => {
+                let _it_may_be_gone = keeper.write_all(&[keeper::TERMINATE]).await;
+            }
+            (None, Some(group)) => {
+                let _it_may_be_gone = kill_process_group(group, Signal::TERM);
+            }
+            (None, None) => {}
         }
         match timeout(wait, self.child.wait()).await {
             // What it started may outlive it: dropping sweeps it up.
@@ -203,6 +256,17 @@ impl Process {
                 self.kill().await;
                 Ended::Killed
             }
+        }
+    }
+
+    /// Has the keeper end everything, and waits for that without a runtime.
+    fn end_keeper(&mut self) {
+        if self.keeper.take().is_none() {
+            return;
+        }
+        let until = Instant::now() + KEEPER_END;
+        while self.exited().is_none() && Instant::now() < until {
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -216,17 +280,23 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.end_keeper();
         self.end_group();
     }
 }
 
-async fn capture(mut stream: impl AsyncRead + Unpin, output: Output) {
+async fn capture(
+    mut stream: impl AsyncRead + Unpin,
+    output: Output,
+    hear: impl Fn(String) + Send + Sync,
+) {
+    let push = |line: &[u8]| output.push(line).into_iter().for_each(&hear);
     let mut buffer = [0; 8192];
     let mut line = Vec::new();
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         for byte in buffer.iter().take(read) {
             if *byte == b'\n' {
-                output.push(&line);
+                push(&line);
                 line.clear();
             } else if line.len() < LINE_BYTES_MAX {
                 line.push(*byte);
@@ -234,7 +304,35 @@ async fn capture(mut stream: impl AsyncRead + Unpin, output: Output) {
         }
     }
     if !line.is_empty() {
-        output.push(&line);
+        push(&line);
+    }
+}
+
+/// What a program that was started by other means carries in its environment, so that it and what it
+/// started can be ended by [`Mark::end`].
+#[derive(Clone, Debug)]
+pub struct Mark(String);
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self(unique())
+    }
+}
+
+impl Mark {
+    /// Name and value of the variable that carries it.
+    #[must_use]
+    pub fn variable(&self) -> (&str, &str) {
+        (MARK, &self.0)
+    }
+
+    /// Ends the program `id`, which must not have been waited for, with its descendants, and all others
+    /// that carry this mark.
+    pub fn end(&self, id: Option<u32>) {
+        if let Some(id) = id {
+            tree::kill(id);
+        }
+        sweep(&self.0);
     }
 }
 
@@ -269,7 +367,7 @@ mod tests {
     fn shell(script: &str) -> Process {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
         let launch = Launch { program: "sh".into(), arguments, ..Launch::default() };
-        Process::start(&launch).unwrap()
+        Process::start(&launch, drop).unwrap()
     }
 
     /// Waits for a first line and returns it.
@@ -349,7 +447,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_named() {
         let launch = Launch { program: "twinspec-no-such-program".into(), ..Launch::default() };
-        let error = Process::start(&launch).err().unwrap().to_string();
+        let error = Process::start(&launch, drop).err().unwrap().to_string();
         assert!(error.contains("twinspec-no-such-program"), "{error}");
     }
 }

@@ -116,7 +116,13 @@ impl Recorder {
 
     /// Appends an event.
     pub fn record(&self, actor: &str, event: Event) {
-        let at_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.record_at(Instant::now(), actor, event);
+    }
+
+    /// Appends an event that happened at `at`, which may be before others that were appended.
+    pub fn record_at(&self, at: Instant, actor: &str, event: Event) {
+        let at = at.saturating_duration_since(self.began);
+        let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let actor = actor.to_owned();

@@ -72,6 +72,8 @@ error_codes! {
     ModuleNotFound = 404_010,
     /// No such job.
     JobNotFound = 404_002,
+    /// The service has such a resource, this hub does not offer it.
+    FeatureNotSupported = 404_013,
     /// The device is not connected, or does not listen to methods.
     DeviceNotOnline = 404_103,
     /// No such configuration.

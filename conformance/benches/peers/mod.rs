@@ -39,17 +39,14 @@ pub(crate) struct Server {
 impl Server {
     /// The reference hub with `count` devices.
     pub(crate) fn reference_hub(count: usize) -> Self {
-        Self::reference_hub_of(count, None)
+        Self::reference_hub_of(count, 1)
     }
 
-    /// The reference hub with `count` devices and so many worker threads; by default, as many as
-    /// the machine has cores.
-    pub(crate) fn reference_hub_of(count: usize, threads: Option<usize>) -> Self {
-        let threads = threads.map(|count| ("TOKIO_WORKER_THREADS", count.to_string()));
+    /// The reference hub with `count` devices, served by so many threads.
+    pub(crate) fn reference_hub_of(count: usize, threads: usize) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_twinspec"))
-            .envs(threads)
             .args(["serve", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--format", "json"])
-            .args(["--devices", &count.to_string()])
+            .args(["--devices", &count.to_string(), "--threads", &threads.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .expect("twinspec can be started");

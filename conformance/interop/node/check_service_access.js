@@ -97,6 +97,24 @@ check(
   },
 );
 
+check(
+  "Import and export of identities are refused by a name that says so, and there are no such jobs",
+  async function notOffered(hub) {
+    const registry = service.registryOf(hub);
+    const blob = "https://blob.test/devices?sig=x";
+    for (const call of [
+      () => registry.importDevicesFromBlob(blob, blob),
+      () => registry.exportDevicesToBlob(blob, true),
+    ]) {
+      assert.equal(codeOf(await refused("Error", 404, call())), "FeatureNotSupported");
+    }
+    assert.deepEqual(await service.body(registry.listJobs()), []);
+    for (const call of ["getJob", "cancelJob"]) {
+      assert.equal(codeOf(await refused("Error", 404, registry[call]("none"))), "JobNotFound");
+    }
+  },
+);
+
 /** Rejects as soon as one of many calls that begin together does. */
 function manyAtOnce(call) {
   return Promise.all(Array.from({ length: 20 }, call));

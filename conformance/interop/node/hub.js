@@ -49,6 +49,7 @@ export class Hub {
     // The SDK takes a port in the name of a gateway; user name and token keep the hub's name.
     this.gateway = `localhost:${this.mqttsPort}`;
     this.httpsPort = portOf(announced.endpoints.https);
+    this.control = announced.endpoints.control;
     this.#policies = announced.policies;
     this.service = announced.service_connection_string;
     this.backend = new Backend(this.service, this.httpsPort, this.ca);

@@ -35,12 +35,16 @@ export function atEnd(action) {
   closers.push(action);
 }
 
-/** The whole life of a check script; ends the process with 0 only if every check passed. */
-export async function run() {
+/**
+ * The whole life of a check script; ends the process with 0 only if every check passed.
+ *
+ * `options` are further ones of `twinspec serve`.
+ */
+export async function run(options = []) {
   for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]]) {
     process.on(signal, () => process.exit(code));
   }
-  const starting = Hub.start(process.argv[2], DEVICES_PER_CHECK * checks.length);
+  const starting = Hub.start(process.argv[2], DEVICES_PER_CHECK * checks.length, options);
   const hub = await within(CHECK_MILLISECONDS, starting);
   // The SDK calls handlers from turns of its own, so an error there surfaces only here.
   process.on("uncaughtException", (error) => troubled(error));

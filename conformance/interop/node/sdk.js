@@ -6,7 +6,8 @@ const installed = createRequire(new URL("../.env/node/package.json", import.meta
 
 export const { Client, Message, ModuleClient, SharedAccessKeyAuthenticationProvider } =
   installed("azure-iot-device");
-export const { Mqtt } = installed("azure-iot-device-mqtt");
+export const { Mqtt, MqttWs } = installed("azure-iot-device-mqtt");
+export const { Http } = installed("azure-iot-device-http");
 export const { errors } = installed("azure-iot-common");
 
 /** What passed between one client id and the hub, over all of its connections. */

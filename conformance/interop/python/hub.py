@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from backend import Backend
 from relay import Relay
-from steer import Steering
+from steer import HTTPS, MQTTS, Steering
 
 HOSTNAME = "hub.twinspec.test"
 STOP_SECONDS = 10
@@ -25,14 +25,16 @@ class Device(NamedTuple):
 class Hub:
     """Runs inside a `with` block; `stop` says how it ended.
 
-    Device certificates of the authorities in the file `device_ca` are trusted.
+    Device certificates of the authorities in the file `device_ca` are trusted; `options` are
+    further ones of `twinspec serve`.
     """
 
-    def __init__(self, binary, devices, device_ca=None):
+    def __init__(self, binary, devices, device_ca=None, options=()):
         self._command = [binary, "serve", "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0"]
         self._command += ["--hostname", HOSTNAME, "--devices", str(devices), "--format", "json"]
         if device_ca is not None:
             self._command += ["--device-ca", str(device_ca)]
+        self._command += options
         self._process = None
 
     def __enter__(self):
@@ -53,13 +55,15 @@ class Hub:
         self.hostname = announced["hostname"]
         self.ca_file = Path(announced["ca_file"])
         self.ca_pem = self.ca_file.read_text()
-        self.backend = Backend(announced["service_connection_string"], self.ca_pem)
+        self.service = announced["service_connection_string"]
+        self._policies = announced["policies"]
+        self.backend = Backend(self.service, self.ca_pem)
         self._unused = [
             Device(each["device_id"], each["connection_string"]) for each in announced["devices"]
         ]
         endpoints = announced["endpoints"]
-        self._mqtts = _address(endpoints["mqtts"])
-        self._steering = Steering(self.hostname, self._mqtts, _address(endpoints["https"]))
+        mqtts, https = _address(endpoints["mqtts"]), _address(endpoints["https"])
+        self._steering = Steering(self.hostname, mqtts, https)
 
     def stop(self):
         """Asks the hub to end by SIGTERM, if that has not happened, and returns its exit code."""
@@ -75,15 +79,25 @@ class Hub:
     def new_device(self):
         return self._unused.pop(0)
 
+    def policy(self, name):
+        """The connection string of one of the hub's policies."""
+        key = self._policies[name]
+        return f"HostName={self.hostname};SharedAccessKeyName={name};SharedAccessKey={key}"
+
+    def address_of(self, port):
+        """Where the hub really listens for one of its public ports."""
+        return self._steering.routes[self.hostname, port]
+
     @contextlib.contextmanager
-    def behind_relay(self):
+    def behind_relay(self, websockets=False):
         """Device connections made inside the block pass through a relay that can cut them."""
-        with Relay(self._mqtts) as relay:
-            before = self._steering.lead_mqtts(relay.address)
+        port = HTTPS if websockets else MQTTS
+        with Relay(self.address_of(port)) as relay:
+            before = self._steering.lead(port, relay.address)
             try:
                 yield relay
             finally:
-                self._steering.lead_mqtts(before)
+                self._steering.lead(port, before)
 
 
 def _announcement(lines):

@@ -63,7 +63,7 @@ class Relay:
                     near.close()
 
     def _link(self, near):
-        # Not `create_connection`, which is steered.
+        # Not `create_connection`, whose look-ups are steered.
         far = socket.socket()
         try:
             far.connect(self._target)

@@ -1,8 +1,9 @@
 """Leads connections to the hub's public name and ports to where the hub really listens.
 
-The SDK connects to (host name, 8883) and offers no way to change the port.
-Steering replaces `socket.create_connection` in this process only: no SDK file, no hosts file and no
-privileged port is touched, and TLS still checks the certificate against the public name.
+The SDKs connect to (host name, 8883) and (host name, 443) and offer no way to change the port.
+Steering replaces `socket.getaddrinfo` in this process only, through which Python's clients look
+names up: no SDK file, no hosts file and no privileged port is touched, and TLS still checks the
+certificate against the public name.
 """
 
 import socket
@@ -20,22 +21,22 @@ class Steering:
         self._original = None
 
     def __enter__(self):
-        self._original = socket.create_connection
-        socket.create_connection = self._connect
+        self._original = socket.getaddrinfo
+        socket.getaddrinfo = self._look_up
         return self
 
     def __exit__(self, *_exception):
-        socket.create_connection = self._original
+        socket.getaddrinfo = self._original
 
-    def lead_mqtts(self, address):
-        """Leads device connections elsewhere from now on; returns where they went before."""
-        before = self.routes[self.hostname, MQTTS]
-        self.routes[self.hostname, MQTTS] = address
+    def lead(self, port, address):
+        """Leads connections to the port elsewhere from now on; returns where they went before."""
+        before = self.routes[self.hostname, port]
+        self.routes[self.hostname, port] = address
         return before
 
-    def _connect(self, address, *args, **kwargs):
-        route = self.routes.get(tuple(address))
+    def _look_up(self, host, port, *_args, **_options):
+        route = self.routes.get((host, port))
         if route is None:
             # A connection to anywhere else would mean that the check is not about our hub.
-            raise OSError(f"no route to {address}: only {self.hostname} is steered")
-        return self._original(route, *args, **kwargs)
+            raise OSError(f"no route to {host}:{port}: only {self.hostname} is steered")
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", route)]

@@ -128,6 +128,9 @@ impl Bench {
         let trust = trust.map_err(|error| Stop::Harness(error.to_string()))?;
         let device = Device::open(name, &target.mqtt, &trust, wait, recorder).await;
         let device = device.map_err(|error| {
+            if error.kind() != std::io::ErrorKind::TimedOut {
+                self.courtesy.note_broken();
+            }
             Stop::Inconclusive(format!("cannot connect to {}: {error}", target.mqtt))
         })?;
         Ok(self.connection(device))

@@ -9,11 +9,14 @@ use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::wire::percent;
 
-use super::{Bench, IfMatch, VISIBLE};
+use super::{Bench, IfMatch, Leftover, VISIBLE, remove};
 use crate::verdict::{Checked, Stop};
 
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
 const JOB_END: Duration = Duration::from_secs(60);
+
+/// How long a case may wait for others that have jobs: most cases of a suite, one after the other.
+const TURN_MAX: Duration = Duration::from_secs(3600);
 
 /// Every state of a job (JOB-031).
 const STATUSES: [&str; 9] = [
@@ -90,12 +93,13 @@ impl Bench {
     /// A job id never handed out before; whatever waits under it is cancelled after the case.
     pub fn new_job_id(&mut self) -> String {
         let id = self.target.new_name();
-        self.jobs.push(id.clone());
+        self.cancel_later(&id);
         id
     }
 
     /// Has whatever waits under `id` cancelled after the case.
     pub fn cancel_later(&mut self, id: &str) {
+        self.leftovers.add(Leftover::Job(id.to_owned()));
         self.jobs.push(id.to_owned());
     }
 
@@ -215,10 +219,13 @@ impl Bench {
         }
     }
 
-    /// Waits until this case may have jobs; other cases wait until it is over.
+    /// Waits until this case may have jobs; other cases wait until it is over. That does not count
+    /// against the case's own time, for those before it are bounded.
     async fn take_turn(&mut self) -> Checked {
         if self.job_turn.is_none() {
-            let turn = Arc::clone(&self.target.job_turns).acquire_owned().await;
+            let turn = Arc::clone(&self.target.job_turns).acquire_owned();
+            let late = || Stop::Inconclusive(format!("no turn to have jobs within {TURN_MAX:?}"));
+            let turn = self.courtesy.during(TURN_MAX, turn).await.ok_or_else(late)?;
             self.job_turn = Some(turn.map_err(|error| Stop::Harness(error.to_string()))?);
         }
         Ok(())
@@ -227,8 +234,10 @@ impl Bench {
     /// Cancels what still waits for its start.
     pub(super) async fn cancel_jobs(&mut self) {
         for id in std::mem::take(&mut self.jobs) {
-            // One that has run, or was never created, refuses: nothing is left to do then.
-            drop(self.cancel_job(&id).await);
+            let job = Leftover::Job(id);
+            if remove(&self.target, &job, &self.recorder).await {
+                self.leftovers.remove(&job);
+            }
         }
         self.job_turn = None;
     }

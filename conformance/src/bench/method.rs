@@ -13,7 +13,7 @@ use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos};
 use twinspec_model::wire::topic::{DeviceTopic, Filter};
 
-use super::service::twin_path;
+use super::service::{twin_path, unanswered};
 use super::{ANSWER, Bench, Connection, Registered};
 use crate::verdict::{Checked, Stop};
 
@@ -75,7 +75,7 @@ impl Bench {
             let mut attempt = 0;
             loop {
                 let answer = target.operator.call(&request, OPEN_MAX, &recorder).await;
-                let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+                let answer = answer.map_err(|error| unanswered(&courtesy, &error))?;
                 let asked = answer.header("retry-after");
                 if !courtesy.again(answer.status.as_u16(), asked, attempt).await? {
                     return Ok(answer);

@@ -57,9 +57,11 @@ pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Something that a case made on the hub, by its id; configurations are removed first.
+/// Something that a case made on the hub, by its id; in the order in which they are removed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leftover {
+    /// A job that may wait for its start; it is cancelled.
+    Job(String),
     /// An automatic device configuration.
     Configuration(String),
     /// A device with its modules.
@@ -69,6 +71,7 @@ pub enum Leftover {
 impl Leftover {
     fn path(&self) -> String {
         match self {
+            Self::Job(id) => job::job_path(id),
             Self::Configuration(id) => service::configuration_path(id),
             Self::Device(device) => service::identity_path(&Identity::device(device)),
         }
@@ -79,7 +82,7 @@ impl fmt::Display for Leftover {
     /// The name of a device, or the path of what is none.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(_) => formatter.write_str(&self.path()),
+            Self::Job(_) | Self::Configuration(_) => formatter.write_str(&self.path()),
             Self::Device(device) => formatter.write_str(device),
         }
     }
@@ -110,6 +113,8 @@ pub struct Bench {
     pub(crate) target: Arc<Target>,
     pub(crate) recorder: Recorder,
     pub(crate) courtesy: Courtesy,
+    /// The requirements that the case is about; what breaks another one only keeps it from them.
+    about: &'static [&'static str],
     /// How long the case has waited in real time for protocol times to pass.
     waited: Duration,
     leftovers: Leftovers,
@@ -142,6 +147,7 @@ impl Bench {
             target,
             recorder,
             courtesy,
+            about: &[],
             waited: Duration::ZERO,
             leftovers,
             mine: Vec::new(),
@@ -151,6 +157,12 @@ impl Bench {
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
+    }
+
+    /// The same bench for a case about `requirements`.
+    #[must_use]
+    pub(crate) fn about(self, requirements: &'static [&'static str]) -> Self {
+        Self { about: requirements, ..self }
     }
 
     /// Registers a device of this case's own, or borrows one from the profile's pool.
@@ -258,7 +270,12 @@ impl Bench {
 
     async fn register(&mut self, identity: Identity, body: Value) -> Checked<Registered> {
         let path = service::identity_path(&identity);
-        let answer = self.call(Method::PUT, &path, IfMatch::Absent, Some(&body)).await?;
+        let (mut answer, repeated) =
+            self.prepare("HUB-REG-001", Method::PUT, &path, Some(&body)).await?;
+        if repeated > 0 && answer.status.as_u16() == 409 {
+            // What was answered 5xx had been done all the same.
+            answer = self.prepare("HUB-REG-001", Method::GET, &path, None).await?.0;
+        }
         let body = answer.json();
         let key = body.pointer("/authentication/symmetricKey/primaryKey").and_then(Value::as_str);
         let key = key.unwrap_or_default().to_owned();
@@ -382,9 +399,25 @@ impl Bench {
 /// Removes a leftover; `true` when the hub has it no more.
 pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Recorder) -> bool {
     let path = leftover.path();
-    let request = service::request(target, Method::DELETE, &path, IfMatch::Any, None);
-    let answer = service::exchange(target, &target.courtesy(), &request, recorder).await;
-    answer.is_ok_and(|answer| answer.status.is_success() || answer.status.as_u16() == 404)
+    let is_job = matches!(leftover, Leftover::Job(_));
+    let request = if is_job {
+        let path = format!("{path}/cancel");
+        service::request(target, Method::POST, &path, IfMatch::Absent, None)
+    } else {
+        service::request(target, Method::DELETE, &path, IfMatch::Any, None)
+    };
+    let courtesy = target.courtesy();
+    let mut attempt = 0;
+    loop {
+        let answer = service::exchange(target, &courtesy, &request, recorder).await;
+        let Ok(answer) = answer else { return false };
+        let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+        if !courtesy.recovers(status, asked, attempt).await {
+            // A job that has run, or was never created, refuses: nothing is left to do then.
+            return answer.status.is_success() || status == 404 || is_job;
+        }
+        attempt += 1;
+    }
 }
 
 /// `text`, cut where nobody reads on.

@@ -8,7 +8,7 @@ use http::Method;
 use http::header::IF_MATCH;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use twinspec_harness::operator::{Answer, Request};
+use twinspec_harness::operator::{Answer, OperatorError, Request};
 use twinspec_harness::trace::Recorder;
 use twinspec_model::auth;
 use twinspec_model::identity::Identity;
@@ -49,6 +49,30 @@ impl Bench {
     ) -> Checked<Answer> {
         let body = body.map(|body| Bytes::from(body.to_string()));
         self.call_raw(method, path, if_match, body).await
+    }
+
+    /// Like [`Self::call`] for what only prepares the case, unless that is about `requirement`: a
+    /// hub that is not well is asked again. The answer, and how often the request was repeated.
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when there is no answer at all.
+    pub(super) async fn prepare(
+        &mut self,
+        requirement: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Checked<(Answer, u32)> {
+        let mut attempt = 0;
+        loop {
+            let answer = self.call(method.clone(), path, IfMatch::Absent, body).await?;
+            let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+            let is_judged = self.about.contains(&requirement);
+            if is_judged || !self.courtesy.recovers(status, asked, attempt).await {
+                return Ok((answer, attempt));
+            }
+            attempt += 1;
+        }
     }
 
     /// Like [`Self::call`] with a body of any bytes.
@@ -183,7 +207,8 @@ impl Bench {
     /// # Errors
     /// When it cannot be read.
     pub async fn read_twin(&mut self, identity: &Identity) -> Checked<Value> {
-        let answer = self.call(Method::GET, &twin_path(identity), IfMatch::Absent, None).await?;
+        let path = twin_path(identity);
+        let (answer, _) = self.prepare("HUB-META-013", Method::GET, &path, None).await?;
         accepted("HUB-META-013", answer)
     }
 
@@ -236,13 +261,21 @@ pub(crate) async fn exchange(
     loop {
         courtesy.place().await;
         let answer = target.operator.call(request, wait, recorder).await;
-        let answer = answer.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+        let answer = answer.map_err(|error| unanswered(courtesy, &error))?;
         let asked = answer.header("retry-after");
         if !courtesy.again(answer.status.as_u16(), asked, attempt).await? {
             return Ok(answer);
         }
         attempt += 1;
     }
+}
+
+/// The end of a case in which a request got no answer at all.
+pub(super) fn unanswered(courtesy: &Courtesy, error: &OperatorError) -> Stop {
+    if !error.is_late() {
+        courtesy.note_broken();
+    }
+    Stop::Inconclusive(error.to_string())
 }
 
 fn accepted(requirement: &'static str, answer: Answer) -> Checked<Value> {

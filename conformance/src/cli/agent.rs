@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use twinspec_harness::agent::{
     Config, Exit, Faithful, HandlerSpec, Limits, Log, Overlay, read_root_keys, run,
 };
-use twinspec_harness::connection_string::ConnectionString;
+use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_model::agent::{Component, Device, Generation, RestartKind};
@@ -37,7 +37,7 @@ pub(super) struct Options {
         env = "TWINSPEC_AGENT_CONNECTION_STRING",
         hide_env_values = true
     )]
-    connection_string: ConnectionString,
+    connection_string: String,
     /// Where the hub speaks MQTT [default: mqtts://HOSTNAME:8883 of the connection string]
     #[arg(long, value_name = "URL")]
     mqtt: Option<Endpoint>,
@@ -196,7 +196,7 @@ pub(super) fn agent(options: &Options) -> Done {
 }
 
 fn config(options: &Options) -> Result<Config, Trouble> {
-    let string = options.connection_string.clone();
+    let string = connection_string(&options.connection_string)?;
     let usual = || Endpoint::usual(Scheme::Mqtts, string.host.clone());
     let mqtt = options.mqtt.clone().unwrap_or_else(usual);
     if !matches!(mqtt.scheme, Scheme::Mqtt | Scheme::Mqtts) {
@@ -221,12 +221,34 @@ fn config(options: &Options) -> Result<Config, Trouble> {
         root_keys,
         generation: options.generation.into(),
         device: device(options)?,
-        handlers: handlers(&options.handler),
+        handlers: handlers(&options.handler)?,
         components,
         logs: options.logs.iter().map(|(name, path)| (name.clone(), path.into())).collect(),
-        limits: (&options.limits).into(),
+        limits: limits(&options.limits)?,
         log: Log::new(|line| anstream::eprintln!("{line}")),
     })
+}
+
+/// Parsed here and not by the argument parser, which would print the key.
+fn connection_string(text: &str) -> Result<ConnectionString, Trouble> {
+    let problem = |why: String| Trouble::usage(format!("--connection-string: {why}"));
+    let string: ConnectionString = text.parse().map_err(|error| problem(format!("{error}")))?;
+    match &string.holder {
+        Holder::Identity(_) => Ok(string),
+        Holder::Policy(name) => Err(problem(format!(
+            "it is that of the policy {name}; needed is that of a device or module, with DeviceId"
+        ))),
+    }
+}
+
+fn limits(options: &LimitOptions) -> Result<Limits, Trouble> {
+    let (min, max) = (options.back_off_min_ms, options.back_off_max_ms);
+    if min > max {
+        return Err(Trouble::usage(format!(
+            "--back-off-min-ms {min} is longer than --back-off-max-ms {max}"
+        )));
+    }
+    Ok(options.into())
 }
 
 fn device(options: &Options) -> Result<Device, Trouble> {
@@ -243,12 +265,15 @@ fn device(options: &Options) -> Result<Device, Trouble> {
     Device::new(properties, names, version).map_err(Trouble::usage)
 }
 
-fn handlers(given: &[(String, HandlerSpec)]) -> BTreeMap<String, HandlerSpec> {
+fn handlers(given: &[(String, HandlerSpec)]) -> Result<BTreeMap<String, HandlerSpec>, Trouble> {
+    for (id, spec) in given {
+        spec.check().map_err(|why| Trouble::usage(format!("--handler {id}: {why}")))?;
+    }
     let usual = [
         ("microsoft/script:1".to_owned(), HandlerSpec::Script),
         ("microsoft/simulator:1".to_owned(), HandlerSpec::Simulator(None)),
     ];
-    usual.into_iter().chain(given.iter().cloned()).collect()
+    Ok(usual.into_iter().chain(given.iter().cloned()).collect())
 }
 
 fn components(path: &Path) -> Result<Vec<Component>, Trouble> {
@@ -270,7 +295,11 @@ fn handler(text: &str) -> Result<(String, HandlerSpec), String> {
         None if kind == "script" => HandlerSpec::Script,
         None if kind == "simulator" => HandlerSpec::Simulator(None),
         Some(("simulator", file)) => HandlerSpec::Simulator(Some(file.into())),
-        Some(("program", path)) if !path.is_empty() => HandlerSpec::Program(path.into()),
+        Some(("program", path)) if !path.is_empty() => {
+            // Handlers run elsewhere: a relative path would mean something else there.
+            let path = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
+            HandlerSpec::Program(path)
+        }
         _ => return Err(expected.to_owned()),
     };
     Ok((id.to_owned(), spec))

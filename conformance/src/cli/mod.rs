@@ -1,6 +1,8 @@
 //! The command line.
 //!
-//! Exit codes: 0 conformant or done, 1 not conformant or out of step, 2 wrong usage, 3 no verdict.
+//! Exit codes: 0 conformant or done, 1 not conformant or out of step, 2 wrong usage, 3 no verdict,
+//! also because a run was broken off. A profile that cannot be used, or a path that cannot be written, is
+//! wrong usage; what the machine or a peer does not provide is no verdict.
 
 mod agent;
 mod device_job;
@@ -19,6 +21,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Tells whether an IoT hub or device agent really speaks the Azure-IoT-Hub device-management
 /// protocol, and serves as a local hub.
@@ -159,10 +162,30 @@ fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
 
 /// Waits for Ctrl-C or SIGTERM.
 async fn until_stopped() -> Result<(), Trouble> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Trouble::environment)?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.map_err(Trouble::environment),
-        _ = terminate.recv() => Ok(()),
+    Signals::new()?.next().await;
+    Ok(())
+}
+
+/// Ctrl-C and SIGTERM, from now on.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Trouble> {
+        let heard = |kind| signal(kind).map_err(Trouble::environment);
+        Ok(Self {
+            interrupt: heard(SignalKind::interrupt())?,
+            terminate: heard(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

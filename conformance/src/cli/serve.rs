@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-use super::{Done, Format, Trouble, print_json, runtime, say};
+use super::{Done, Format, Trouble, print_json, say};
 
 /// The policy whose connection string is printed.
 const POLICY: &str = "iothubowner";
@@ -54,7 +55,10 @@ pub(super) struct Options {
     /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
     /// by default
     #[arg(long, value_name = "N")]
-    running_jobs: Option<std::num::NonZeroUsize>,
+    running_jobs: Option<NonZeroUsize>,
+    /// Threads that serve: one answers a single client soonest, more serve many TLS clients faster
+    #[arg(long, value_name = "N", default_value = "1")]
+    threads: NonZeroUsize,
     /// Devices to register: a number, or a file with one id a line (device or device/module)
     #[arg(long, value_name = "N|FILE", default_value = "0")]
     devices: String,
@@ -156,7 +160,9 @@ struct DeviceAnnouncement {
 
 pub(super) fn serve(options: &Options) -> Done {
     let identities = identities(&options.devices)?;
-    runtime()?.block_on(run(options, identities))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(options.threads.get()).enable_all().build();
+    runtime.map_err(Trouble::environment)?.block_on(run(options, identities))
 }
 
 async fn run(options: &Options, identities: Vec<Identity>) -> Done {
@@ -172,7 +178,7 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     let throttles = Throttled::all(&options.throttle);
     let mut config =
         HubConfig { events, throttles, ..HubConfig::new(options.hostname.clone(), seed) };
-    config.limits.running_jobs_max = options.running_jobs.map(std::num::NonZeroUsize::get);
+    config.limits.running_jobs_max = options.running_jobs.map(NonZeroUsize::get);
     let hub = ReferenceHub::start(config, &listen(options)?, Clock::default()).await;
     let hub = hub.map_err(Trouble::environment)?;
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));

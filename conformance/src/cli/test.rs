@@ -9,19 +9,20 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::watch;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::subject::{AgentOptions, Rules, Subject};
-use super::{Done, Trouble, print, runtime, say, tell};
+use super::{Done, Signals, Trouble, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
 use crate::preflight;
 use crate::profile::Profile;
-use crate::report::output::ReportFile;
+use crate::report::output::{ReportFile, check_file};
 use crate::report::{Conformance, Report, terminal};
 use crate::run::{self, Selected};
 use crate::select::{Filter, Shard};
@@ -83,8 +84,14 @@ pub(super) struct HubOptions {
 /// What is run and how.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
-    /// Run only matching cases: ids, requirements, families or subjects; * is a wildcard, a leading
-    /// ! excludes, commas separate
+    /// Run only matching cases: parts of ids, or whole ids, requirements, families or subjects with *
+    /// as a wildcard; a leading ! excludes, commas or blanks separate
+    ///
+    /// A term matches a case whose id, one of whose requirements, the family of one of these or whose
+    /// subject is the term, in this spelling of capitals; * stands for any characters, none too. A term
+    /// without * also matches any part of an id. A case runs when it matches some term, or when there are
+    /// only terms with !, and when it matches no term with !. Examples: twin-get-echoes-rid, HUB-TWIN-001,
+    /// HUB-TWIN, 'JOB-03*', 'twin,!*-throttled*'
     #[arg(long, value_name = "EXPR", default_value = "")]
     filter: String,
     /// Run only part I of N of the cases
@@ -150,9 +157,12 @@ pub(super) fn test(role: &Role) -> Done {
 /// The foreign hub that the options name; `None` for the embedded one.
 fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
     let Some(text) = &hub.connection_string else {
-        if hub.mqtt.is_some() || hub.http.is_some() || hub.ca.is_some() {
+        let given =
+            [hub.mqtt.is_some(), hub.http.is_some(), hub.control.is_some(), hub.ca.is_some()];
+        if given.contains(&true) {
             return Err(Trouble::usage(
-                "--mqtt, --http and --ca need --connection-string, which says how to log in",
+                "--mqtt, --http, --control and --ca need --connection-string, which says how to \
+                 log in",
             ));
         }
         return Ok(None);
@@ -226,10 +236,7 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
         cases.iter().try_for_each(|case| say(&listed(*case, has_clock)))?;
         return Ok(0);
     }
-    if let Some(folder) = &options.traces {
-        let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(problem)?;
-    }
+    check_outputs(options)?;
     runtime()?.block_on(async {
         let mut plans = Vec::new();
         for subject in subjects {
@@ -241,6 +248,20 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
         }
         run_all(plans, options, &known).await
     })
+}
+
+/// Checks that what the run is to write can be written, before hours of work depend on it.
+fn check_outputs(options: &RunOptions) -> Result<(), Trouble> {
+    for (index, file) in options.report.iter().enumerate() {
+        file.check().map_err(|error| Trouble::usage(format!("--{error}")))?;
+        if options.report.iter().take(index).any(|earlier| earlier.is_same_file(file)) {
+            return Err(Trouble::usage("--report: two reports are to be written to one file"));
+        }
+    }
+    let Some(folder) = &options.traces else { return Ok(()) };
+    let problem = |error| Trouble::usage(format!("--traces {}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(problem)?;
+    check_file(&folder.join(format!("twinspec-{}", std::process::id()))).map_err(problem)
 }
 
 /// A line of `--list`; on a hub whose clock cannot be moved it says which cases wait.
@@ -271,26 +292,41 @@ async fn run_all(
         fastrand::shuffle(&mut cases);
         target.patience = options.patience;
         target.keep_secrets = options.keep_secrets;
-        let target = Arc::new(target);
-        if !target.is_embedded() {
-            preflight::check(&target).await.map_err(Trouble::environment)?;
-        }
-        plans.push(Plan { target, cases, leftovers: Leftovers::default() });
+        plans.push(Plan { target: Arc::new(target), cases, leftovers: Leftovers::default() });
     }
-    tokio::select! {
-        result = repeat(&plans, options, known, seed) => result,
-        stopped = super::until_stopped() => {
-            stopped?;
-            let left = tidy_up(&plans).await;
-            let left = match left.len() {
-                0 => String::new(),
-                count => format!(
-                    "; {count} devices or configurations are left behind: {}",
-                    left.join(" ")
-                ),
-            };
-            Err(Trouble::environment(format!("broken off, no verdict{left}")))
+    let mut stop = listen(&plans)?;
+    for Plan { target, .. } in plans.iter().filter(|plan| !plan.target.is_embedded()) {
+        tokio::select! {
+            looked = preflight::check(target) => looked.map_err(Trouble::environment)?,
+            () = stopped(&mut stop) => {
+                return Err(Trouble::environment("broken off before the first case"));
+            }
         }
+    }
+    repeat(&plans, options, known, seed, stop).await
+}
+
+/// Listens to Ctrl-C and SIGTERM from now on: the first ends the run in order, the second at once.
+fn listen(plans: &[Plan]) -> Result<watch::Receiver<bool>, Trouble> {
+    let mut signals = Signals::new()?;
+    let targets: Vec<Arc<Target>> = plans.iter().map(|plan| Arc::clone(&plan.target)).collect();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        signals.next().await;
+        tell("broken off: cleaning up; once more ends it at once");
+        stop.send_replace(true);
+        signals.next().await;
+        targets.iter().for_each(|target| target.remove_scratch());
+        std::process::exit(i32::from(Conformance::Unknown.exit_code()));
+    });
+    Ok(stopped)
+}
+
+/// Waits until the run is to end.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody can tell any more.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -307,27 +343,42 @@ async fn tidy_up(plans: &[Plan]) -> Vec<String> {
     left
 }
 
-async fn repeat(plans: &[Plan], options: &RunOptions, known: &KnownFailures, seed: u64) -> Done {
+async fn repeat(
+    plans: &[Plan],
+    options: &RunOptions,
+    known: &KnownFailures,
+    seed: u64,
+    stop: watch::Receiver<bool>,
+) -> Done {
     let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
     let mut worst = Conformance::Conformant;
     let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
-    for _ in 0..options.repeat {
+    let selected: usize = plans.iter().map(|plan| plan.cases.len()).sum();
+    for round in 0..options.repeat {
+        if round > 0 && *stop.borrow() {
+            tell(&format!("broken off after {round} of {} runs", options.repeat));
+            worst = worst.max(Conformance::Unknown);
+            break;
+        }
         let mut outcomes = Vec::new();
         for plan in plans {
-            outcomes.extend(run_once(plan, options).await);
+            outcomes.extend(run_once(plan, options, stop.clone()).await);
         }
         for ((_, case), outcome) in &outcomes {
             verdicts.entry(case.id).or_default().push(outcome.verdict);
         }
         let traces = options.traces.as_ref();
-        let written = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
+        let traced = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
+        let not_run = selected.saturating_sub(outcomes.len());
         let mut report = Report::new(&names.join(" and "), seed, known, outcomes);
+        report.not_run = not_run;
         report.left_behind = tidy_up(plans).await;
+        report.set_up_errors = plans.iter().map(|plan| plan.target.bears.take_unwell()).sum();
         let printed = print(&terminal::render(&report));
-        for file in &options.report {
-            file.write(&report).map_err(Trouble::environment)?;
-        }
-        written.and(printed)?;
+        // One that cannot be written keeps none of the others from it.
+        let written: Vec<_> = options.report.iter().map(|file| file.write(&report)).collect();
+        traced.and(printed)?;
+        written.into_iter().collect::<Result<(), _>>().map_err(Trouble::environment)?;
         worst = worst.max(report.conformance());
     }
     if options.repeat > 1 && tell_differences(&verdicts)? {
@@ -336,19 +387,24 @@ async fn repeat(plans: &[Plan], options: &RunOptions, known: &KnownFailures, see
     Ok(worst.exit_code())
 }
 
-/// Runs the cases of one target, with a progress bar.
-async fn run_once(plan: &Plan, options: &RunOptions) -> Vec<(Selected, Outcome)> {
+/// Runs the cases of one target until `stop` says so, with a progress bar.
+async fn run_once(
+    plan: &Plan,
+    options: &RunOptions,
+    mut stop: watch::Receiver<bool>,
+) -> Vec<(Selected, Outcome)> {
     let Plan { target, cases, leftovers } = plan;
     let bar = progress_bar(cases.len());
     let jobs = usize::try_from(options.jobs).unwrap_or(1);
     let mut slow = cases.iter().filter(|(_, case)| target.is_slow(case.needs)).count();
     announce_slow(slow);
-    let outcomes = run::run(target, cases, jobs, leftovers, |case, outcome| {
+    let progress = |case: &case::Case, outcome: &Outcome| {
         slow -= usize::from(target.is_slow(case.needs)).min(slow);
         let waiting = if slow > 0 { format!(", {slow} wait") } else { String::new() };
         bar.set_message(format!("{} {}{waiting}", outcome.verdict, case.id));
         bar.inc(1);
-    });
+    };
+    let outcomes = run::run_until(target, cases, jobs, leftovers, progress, stopped(&mut stop));
     let outcomes = outcomes.await;
     bar.finish_and_clear();
     outcomes

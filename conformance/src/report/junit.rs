@@ -22,7 +22,20 @@ pub fn render(report: &Report) -> Result<String, quick_junit::SerializeError> {
         suite.add_test_cases(cases.map(test_case));
         junit.add_test_suite(suite);
     }
+    if report.not_run > 0 {
+        junit.add_test_suite(broken_off(report.not_run));
+    }
     junit.to_string()
+}
+
+/// A suite that says that others are not whole: nobody shall take them for that.
+fn broken_off(not_run: usize) -> TestSuite {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("broken-off");
+    status.set_message(format!("broken off: {not_run} cases were not run to their end"));
+    let mut suite = TestSuite::new("twinspec");
+    suite.add_test_case(TestCase::new("run", status));
+    suite
 }
 
 fn suite_name(case: &CaseRecord) -> String {

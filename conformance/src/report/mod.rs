@@ -34,10 +34,23 @@ pub struct Report {
     pub summary: Summary,
     /// The cases in the order of the suite.
     pub cases: Vec<CaseRecord>,
-    /// Devices and configurations that the run made and the hub did not remove when it was asked to;
+    /// Devices, configurations and jobs that the run made and the hub did not remove when it was asked to;
     /// they are there still.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_behind: Vec<String>,
+    /// How many more cases were selected and did not come to their end, because the run was broken off;
+    /// left out for a run that was not.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub not_run: usize,
+    /// How often the hub answered 5xx to a request that only prepared a case; the request or the case was
+    /// tried again. Left out when it never did.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub set_up_errors: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like that")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The program that made a report.
@@ -106,7 +119,7 @@ pub struct CaseRecord {
 pub enum Conformance {
     /// 0: nothing a MUST demands is missing.
     Conformant,
-    /// 3: some case reached no verdict, or nothing was judged.
+    /// 3: some case reached no verdict, the run was broken off, or nothing was judged.
     Unknown,
     /// 1: a MUST is broken, or a known failure passes.
     NotConformant,
@@ -151,6 +164,8 @@ impl Report {
             summary,
             cases,
             left_behind: Vec::new(),
+            not_run: 0,
+            set_up_errors: 0,
         }
     }
 
@@ -166,7 +181,7 @@ impl Report {
         let summary = &self.summary;
         if summary.fail + summary.unexpected_pass > 0 {
             Conformance::NotConformant
-        } else if summary.inconclusive + summary.error > 0 || self.is_empty() {
+        } else if summary.inconclusive + summary.error + self.not_run > 0 || self.is_empty() {
             Conformance::Unknown
         } else {
             Conformance::Conformant

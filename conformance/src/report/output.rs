@@ -1,7 +1,8 @@
 //! Writing a report to a file: `--report FORMAT=PATH`.
 
+use std::fs::OpenOptions;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Report, junit};
@@ -38,6 +39,19 @@ impl FromStr for ReportFile {
 }
 
 impl ReportFile {
+    /// Checks that the file can be written, without changing it.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn check(&self) -> io::Result<()> {
+        check_file(&self.path).map_err(|error| self.named(&error))
+    }
+
+    /// Whether `other` is written to the same file.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
     /// Writes `report`.
     ///
     /// # Errors
@@ -47,8 +61,47 @@ impl ReportFile {
             Format::Json => serde_json::to_string_pretty(report).map_err(io::Error::other)? + "\n",
             Format::Junit => junit::render(report).map_err(io::Error::other)?,
         };
-        std::fs::write(&self.path, text).map_err(|error| {
-            io::Error::new(error.kind(), format!("report {}: {error}", self.path.display()))
-        })
+        std::fs::write(&self.path, text).map_err(|error| self.named(&error))
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("report {}: {error}", self.path.display()))
+    }
+}
+
+/// Checks that a file can be written at `path`, without changing it.
+///
+/// # Errors
+/// Why it cannot.
+pub fn check_file(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        // A pipe that is opened and closed again would tell its reader that all is over.
+        Ok(found) if !found.is_file() && !found.is_dir() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            OpenOptions::new().write(true).create_new(true).open(path)?;
+            std::fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_changes_nothing() {
+        let folder = std::env::temp_dir().join(format!("twinspec-check-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (new, old) = (folder.join("new"), folder.join("old"));
+        std::fs::write(&old, "kept").unwrap();
+        assert!(check_file(&new).is_ok() && !new.exists());
+        assert!(check_file(&old).is_ok());
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "kept");
+        assert!(check_file(&folder).is_err());
+        assert!(check_file(&folder.join("none/new")).is_err());
+        assert!(check_file(&old.join("new")).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

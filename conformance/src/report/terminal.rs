@@ -13,6 +13,9 @@ use crate::verdict::{Finding, Verdict};
 /// Events shown before a finding.
 const TRACE_LENGTH: usize = 6;
 
+/// Lines of a program under test shown among them: many more would leave no room for what it did.
+const WROTE_LENGTH: usize = 3;
+
 /// Characters of a topic or body shown in a trace line.
 const LINE_LENGTH: usize = 160;
 
@@ -29,7 +32,9 @@ pub fn render(report: &Report) -> String {
     }
     text.push_str(&table(report));
     text.push_str(&unsupported(report));
+    text.push_str(&set_up_errors(report));
     text.push_str(&left_behind(report));
+    text.push_str(&broken_off(report));
     text.push_str(&closing(report));
     text
 }
@@ -52,8 +57,7 @@ fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
         (Some(id), Some(level)) => format!("{id} {level} {}", finding.statement),
         _ => finding.statement.clone(),
     };
-    let until = finding.at.min(trace.len());
-    let around = trace.get(until.saturating_sub(TRACE_LENGTH)..until).unwrap_or_default();
+    let around = around(trace, finding.at);
     let mut lines = Vec::new();
     lines.extend(finding.source.iter().map(|source| ("source", source.clone())));
     lines.push(("allowed", finding.allowed.clone()));
@@ -64,6 +68,21 @@ fn describe(finding: &Finding, trace: &[Record], text: &mut String) {
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
         let _infallible = writeln!(text, "    {name:<8} {value}");
     }
+}
+
+/// The last events of `trace` before the number `at`.
+fn around(trace: &[Record], at: usize) -> Vec<&Record> {
+    let (mut events, mut lines) = (TRACE_LENGTH, WROTE_LENGTH);
+    let before = trace.get(..at.min(trace.len())).unwrap_or_default().iter().rev();
+    let is_shown = |record: &&Record| {
+        let left = if matches!(record.event, Event::Wrote(_)) { &mut lines } else { &mut events };
+        let is_left = *left > 0;
+        *left = left.saturating_sub(1);
+        is_left
+    };
+    let mut shown: Vec<&Record> = before.filter(is_shown).take(TRACE_LENGTH).collect();
+    shown.reverse();
+    shown
 }
 
 /// One event as a line: time, actor, direction, what.
@@ -152,8 +171,30 @@ fn left_behind(report: &Report) -> String {
     match report.left_behind.len() {
         0 => String::new(),
         count => format!(
-            "left behind: {count} devices or configurations that the hub did not remove: {}\n",
+            "left behind: {count} devices, configurations or jobs that the hub did not remove: {}\n",
             report.left_behind.join(" ")
+        ),
+    }
+}
+
+/// What the hub could not do at once, although no case was about it.
+fn set_up_errors(report: &Report) -> String {
+    match report.set_up_errors {
+        0 => String::new(),
+        count => format!(
+            "not well: {count} times the hub answered 5xx to what only prepared a case; that was \
+             tried again\n"
+        ),
+    }
+}
+
+/// What a run that was broken off leaves open.
+fn broken_off(report: &Report) -> String {
+    match report.not_run {
+        0 => String::new(),
+        count => format!(
+            "broken off: {count} of {} cases were not run to their end\n",
+            count + report.cases.len()
         ),
     }
 }
@@ -175,7 +216,7 @@ fn closing(report: &Report) -> String {
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
-        Conformance::Unknown if report.is_empty() => {
+        Conformance::Unknown if report.is_empty() && report.not_run == 0 => {
             (AnsiColor::Yellow.on_default().bold(), "NOTHING JUDGED")
         }
         Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),

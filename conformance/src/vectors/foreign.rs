@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+use twinspec_harness::process::Mark;
 
 use super::{FAMILIES, published, read, text};
 use crate::bench::shorten;
@@ -97,10 +98,12 @@ impl Trial {
     }
 }
 
-/// A running implementation.
+/// A running implementation; dropping it ends it with what it started.
 struct Peer {
     child: Child,
-    input: ChildStdin,
+    mark: Mark,
+    /// Until it is to end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -108,8 +111,11 @@ impl Peer {
     fn start(command: &[String]) -> io::Result<Self> {
         let missing = || io::Error::new(io::ErrorKind::InvalidInput, "there is no command");
         let (program, arguments) = command.split_first().ok_or_else(missing)?;
+        let mark = Mark::default();
+        let (name, value) = mark.variable();
         let mut child = Command::new(program)
             .args(arguments)
+            .env(name, value)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -118,7 +124,7 @@ impl Peer {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the command has no standard input or output"));
         };
-        Ok(Self { child, input, output: BufReader::new(output) })
+        Ok(Self { child, mark, input: Some(input), output: BufReader::new(output) })
     }
 
     async fn ask(&mut self, family: &str, case: &Value) -> io::Result<Answer> {
@@ -130,8 +136,9 @@ impl Peer {
         let request = json!({ "id": id, "family": family, "input": input });
         let problem = |what: String| io::Error::other(format!("{id}: {what}"));
         let exchange = async {
-            self.input.write_all(format!("{request}\n").as_bytes()).await?;
-            self.input.flush().await?;
+            let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+            input.write_all(format!("{request}\n").as_bytes()).await?;
+            input.flush().await?;
             next_line(&mut self.output).await
         };
         let line = timeout(ANSWER, exchange).await;
@@ -160,11 +167,14 @@ impl Peer {
 
     /// Ends the command: its input ends, and if that is not enough, it is killed.
     async fn end(mut self) {
-        drop(self.input);
-        if timeout(END, self.child.wait()).await.is_err() {
-            // It may end by itself at this very moment.
-            let _ended_either_way = self.child.kill().await;
-        }
+        drop(self.input.take());
+        let _dropping_it_ends_it_otherwise = timeout(END, self.child.wait()).await;
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.mark.end(self.child.id());
     }
 }
 

@@ -9,7 +9,6 @@ mod handler;
 mod information;
 mod link;
 mod overlay;
-mod process_tree;
 mod relay;
 mod roots;
 mod script;
@@ -23,6 +22,7 @@ mod upload;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,29 @@ pub enum HandlerSpec {
     Program(PathBuf),
     /// Nothing; how phases end may stand in a file.
     Simulator(Option<PathBuf>),
+}
+
+impl HandlerSpec {
+    /// Looks whether phases could be run: a program that may be started, a simulator's file that can be
+    /// read.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Script | Self::Simulator(None) => Ok(()),
+            Self::Simulator(Some(file)) => simulator::check(file),
+            Self::Program(path) => {
+                let problem = |why: &str| format!("program {}: {why}", path.display());
+                let found = std::fs::metadata(path).map_err(|error| problem(&error.to_string()))?;
+                if !found.is_file() {
+                    return Err(problem("it is no file"));
+                }
+                let is_executable = found.permissions().mode() & 0o111 != 0;
+                if is_executable { Ok(()) } else { Err(problem("it is not executable")) }
+            }
+        }
+    }
 }
 
 /// Where lines for a person go.

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use twinspec_model::agent::{Call, HandlerKind, Outcome, Phase, code, extended};
 
 use super::handler::{Handlers, Stop};
-use super::process_tree;
+use crate::process::tree;
 
 /// How often it is looked whether an older script has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -207,14 +207,14 @@ struct Guard(Child);
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(id) = self.0.id() {
-            process_tree::kill(id);
+            tree::kill(id);
         }
     }
 }
 
 async fn kill(child: &mut Child, why: &'static str) -> io::Result<Ended> {
     if let Some(id) = child.id() {
-        process_tree::kill(id);
+        tree::kill(id);
     }
     child.wait().await?;
     Ok(Ended::Killed(why))

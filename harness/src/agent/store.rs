@@ -84,6 +84,10 @@ impl Store {
             Err(error) => return Err(failed("cannot read", &path, error)),
         };
         let bad = |what: String| {
+            let what = format!(
+                "{what}; move the file away to have the agent begin anew: it then asks its handlers \
+                 what is installed, and does deployments again that it has not ended"
+            );
             failed("cannot read", &path, io::Error::new(io::ErrorKind::InvalidData, what))
         };
         let saved: Saved = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use content::{Content, Settings};
 pub use overlay::{Resolved, Status, Targeting, resolve};
@@ -35,7 +35,7 @@ pub const METRICS_MAX: usize = 5;
 /// The characters that no id may have.
 const ID_FORBIDDEN: &str = "&^[]{}\\|\"<>/";
 
-/// The only version of the document.
+/// The version of a document that names none.
 const SCHEMA_VERSION: &str = "1.0";
 
 /// One configuration.
@@ -64,8 +64,10 @@ pub struct Terms {
     pub target: Target,
     /// The larger one wins.
     pub priority: u32,
+    /// The version of the document, as its writer named it: some clients write 2.0.
+    pub schema_version: String,
     /// For people.
-    pub labels: Map<String, Value>,
+    pub labels: BTreeMap<String, String>,
     /// Custom metrics by name.
     pub metrics: BTreeMap<String, Metric>,
 }
@@ -129,7 +131,7 @@ impl Configuration {
             metrics.iter().map(|(name, metric)| (name.as_str(), metric.text.as_str())).collect();
         json!({
             "id": self.id,
-            "schemaVersion": SCHEMA_VERSION,
+            "schemaVersion": self.terms.schema_version,
             "labels": self.terms.labels,
             "content": self.content.to_json(),
             "targetCondition": self.terms.target.text(),
@@ -153,8 +155,10 @@ impl Configuration {
             Content::Modules(_) => return None,
         };
         let targeted = match self.terms.target.condition_text() {
-            None => select.to_owned(),
             Some(condition) => format!("{select} where {condition}"),
+            // As a document with an empty condition was recorded.
+            None if self.terms.target.is_nothing() => String::new(),
+            None => select.to_owned(),
         };
         let applied = format!("{select} where configurations.[[{}]].status = 'Applied'", self.id);
         Some(json!({ "targetedCount": targeted, "appliedCount": applied }))
@@ -220,7 +224,8 @@ impl ConfigurationRequest {
         let terms = Terms {
             target,
             priority: priority(member(body, "priority"))?,
-            labels: object(body, "labels")?.cloned().unwrap_or_default(),
+            schema_version: text(body, "schemaVersion")?.unwrap_or(SCHEMA_VERSION).to_owned(),
+            labels: labels(body)?,
             metrics: metrics(body, effective.collection())?,
         };
         Ok(Self { content, terms })
@@ -282,6 +287,17 @@ fn metrics(body: &Members, collection: Collection) -> Result<BTreeMap<String, Me
         other => Err(refuse(format!("metric {name} must be a string, found {}", kind(other)))),
     };
     queries.into_iter().map(metric).collect()
+}
+
+fn labels(body: &Members) -> Result<BTreeMap<String, String>, Refusal> {
+    let label = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => Ok((name.clone(), text.clone())),
+        other => {
+            let found = kind(other);
+            Err(Refusal::invalid(format!("the label {name:?} must be a string, found {found}")))
+        }
+    };
+    object(body, "labels")?.into_iter().flatten().map(label).collect()
 }
 
 /// The member `name`, unless it is missing or null.

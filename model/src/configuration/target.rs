@@ -83,11 +83,10 @@ impl Target {
         }
     }
 
-    /// The condition of a query for the targets; none for all twins.
+    /// The condition of a query for the targets; none where all twins are targets, or none is.
     pub(super) fn condition_text(&self) -> Option<&str> {
         match &self.scope {
-            Scope::Nothing => Some("false"),
-            Scope::Everything => None,
+            Scope::Nothing | Scope::Everything => None,
             Scope::Condition(_, begin) => self.text.get(*begin..).map(str::trim),
         }
     }

@@ -91,6 +91,10 @@ fn each_part_of_a_body_has_its_own_refusal() {
         ("priority", json!(1.5)),
         ("priority", json!("1")),
         ("labels", json!([])),
+        ("labels", json!({ "a": 1 })),
+        ("labels", json!({ "a": { "b": "c" } })),
+        ("labels", json!({ "a": null })),
+        ("schemaVersion", json!(2)),
         ("metrics", json!(1)),
         ("id", json!("d")),
     ] {

@@ -93,7 +93,8 @@ impl Jobs {
     }
 }
 
-fn job_not_found(id: &str) -> Refusal {
+/// The refusal for a job that does not exist.
+pub(super) fn job_not_found(id: &str) -> Refusal {
     Refusal::new(ErrorCode::JobNotFound, format!("There is no job {id:?}"))
 }
 

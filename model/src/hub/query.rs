@@ -230,11 +230,19 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'
 }
 
 /// How many rows a page has: what the header or else the `parameter` asks for, within 1 and
-/// [`PAGE_MAX`] (A-Q16).
+/// [`PAGE_MAX`] however large or small the number is (A-Q16).
 pub(super) fn page_size(headers: &HeaderMap, parameter: Option<&str>) -> Result<usize, Refusal> {
     let Some(text) = header(headers, &MAX_ITEM_COUNT).or(parameter) else { return Ok(PAGE_MAX) };
-    let asked: i64 = text.trim().parse().map_err(|_| {
-        Refusal::invalid(format!("x-ms-max-item-count must be a number, found {text:?}"))
-    })?;
-    Ok(usize::try_from(asked.max(1)).unwrap_or(PAGE_MAX).min(PAGE_MAX))
+    let asked = text.trim();
+    let (is_negative, digits) = match asked.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, asked.strip_prefix('+').unwrap_or(asked)),
+    };
+    if digits.is_empty() || digits.bytes().any(|byte| !byte.is_ascii_digit()) {
+        return Err(Refusal::invalid(format!(
+            "x-ms-max-item-count must be a whole number, found {text:?}"
+        )));
+    }
+    let number = digits.parse().unwrap_or(PAGE_MAX);
+    Ok(if is_negative { 1 } else { number.clamp(1, PAGE_MAX) })
 }

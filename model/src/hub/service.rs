@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::device::lock_of;
+use super::job::job_not_found;
 use super::twin::take;
 use super::{ExchangeId, Hub, Output};
 use crate::auth::{Permission, SasToken};
@@ -15,7 +16,7 @@ use crate::time::Time;
 use crate::twin::WriteMode;
 use crate::wire::body::{flat_error, wrapped_error};
 use crate::wire::percent;
-use crate::wire::route::{Call, DEVICE_JOBS_API_VERSION, DeviceJobCall};
+use crate::wire::route::{Call, DEVICE_JOBS_API_VERSION, DeviceJobCall, not_offered};
 
 /// Oldest and newest `api-version` that is served (hub-http.md § 1.1).
 const API_VERSIONS: (&str, &str) = ("2016-11-14", "2024-03-31");
@@ -185,6 +186,8 @@ impl Hub {
             Call::JobCancel(id) => self.cancel_job(now, &id),
             // Identities are neither imported nor exported here, so there is nothing to list.
             Call::TransferList => Ok(Reply::ok(Value::Array(Vec::new()))),
+            Call::Transfer(id) => Err(job_not_found(&id)),
+            Call::FileUpload(_) => Err(not_offered("file upload")),
             // It was taken aside already: its answer comes later.
             Call::MethodInvoke(_) => Ok(Reply::no_content()),
             Call::Configuration(call) => {
@@ -211,6 +214,12 @@ impl Hub {
         let refuse = |why: String| Refusal::new(ErrorCode::IotHubUnauthorizedAccess, why);
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let header = header.ok_or_else(|| refuse("Authorization header missing".to_owned()))?;
+        if header.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")) {
+            return Err(refuse(
+                "This hub does not offer bearer tokens, allowed is a SharedAccessSignature"
+                    .to_owned(),
+            ));
+        }
         let token = SasToken::parse(header).map_err(|error| refuse(error.to_string()))?;
         let name = token.policy.as_deref().unwrap_or_default();
         let permission = call.map_or(Permission::ServiceConnect, permission);
@@ -292,7 +301,8 @@ fn by_device(call: &Call) -> Option<&Identity> {
     match call {
         Call::TelemetryPost(identity)
         | Call::MessageReceive(identity)
-        | Call::MessageSettle { identity, .. } => Some(identity),
+        | Call::MessageSettle { identity, .. }
+        | Call::FileUpload(identity) => Some(identity),
         _ => None,
     }
 }
@@ -316,13 +326,15 @@ fn permission(call: &Call) -> Permission {
         | Call::JobCreate(_)
         | Call::JobCancel(_)
         | Call::TransferList
+        | Call::Transfer(_)
         | Call::DeviceJob(_)
         | Call::MessagePurge { .. } => Permission::ServiceConnect,
         Call::Configuration(call) if call.is_read() => Permission::RegistryRead,
         Call::Configuration(_) => Permission::RegistryWrite,
-        Call::TelemetryPost(_) | Call::MessageReceive(_) | Call::MessageSettle { .. } => {
-            Permission::DeviceConnect
-        }
+        Call::TelemetryPost(_)
+        | Call::MessageReceive(_)
+        | Call::MessageSettle { .. }
+        | Call::FileUpload(_) => Permission::DeviceConnect,
     }
 }
 

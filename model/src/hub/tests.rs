@@ -421,3 +421,27 @@ fn a_module_keeps_who_manages_it() {
     assert_eq!(bench.call(Method::PUT, path, &body).1["managedBy"], "us");
     assert_eq!(bench.call(Method::GET, path, &json!({})).1["managedBy"], "us");
 }
+
+#[test]
+fn what_the_hub_does_not_offer_is_refused_by_name() {
+    let mut bench = Bench::new();
+    for (method, path, name) in [
+        (Method::POST, "/jobs/create", "FeatureNotSupported"),
+        (Method::GET, "/digitaltwins/d", "FeatureNotSupported"),
+        (Method::PATCH, "/digitaltwins/d", "FeatureNotSupported"),
+        (Method::POST, "/digitaltwins/d/components/fan/commands/stop", "FeatureNotSupported"),
+        (Method::GET, "/messages/serviceBound/feedback", "FeatureNotSupported"),
+        (Method::DELETE, "/messages/serviceBound/feedback/lock", "FeatureNotSupported"),
+        (Method::GET, "/messages/serviceBound/filenotifications", "FeatureNotSupported"),
+        (Method::GET, "/jobs/none", "JobNotFound"),
+        (Method::DELETE, "/jobs/none", "JobNotFound"),
+        (Method::GET, "/jobs/create", "JobNotFound"),
+        (Method::PUT, "/jobs/none", "GenericMethodNotAllowed"),
+        (Method::GET, "/digitaltwins", "GenericNotFound"),
+        (Method::GET, "/messages/serviceBound", "GenericNotFound"),
+    ] {
+        let (_, answer) = bench.call(method, path, &Value::Null);
+        let message = answer["Message"].as_str().unwrap_or_default();
+        assert!(message.starts_with(&format!("ErrorCode:{name};")), "{path}: {answer}");
+    }
+}

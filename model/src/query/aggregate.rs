@@ -71,13 +71,12 @@ impl Group {
     fn show(&self, items: &[Item]) -> Value {
         let mut members = Map::new();
         for (item, tally) in items.iter().zip(&self.tallies) {
-            let (key, value) = match &item.column {
-                Column::Count => ("", Some(Value::from(self.rows))),
-                Column::Path(path) => (path.key(), self.key.clone()),
-                Column::Aggregate(aggregate, _) => ("", aggregate.of(tally)),
+            let value = match &item.column {
+                Column::Count => Some(Value::from(self.rows)),
+                Column::Path(_) => self.key.clone(),
+                Column::Aggregate(aggregate, _) => aggregate.of(tally),
             };
-            let key = item.alias.as_deref().unwrap_or(key);
-            members.extend(value.map(|value| (key.to_owned(), value)));
+            members.extend(value.map(|value| (item.key().to_owned(), value)));
         }
         Value::Object(members)
     }

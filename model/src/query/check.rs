@@ -1,5 +1,7 @@
 //! Rules that a text may break although its grammar is right (query.md §§ 1, 3 and 4).
 
+use std::collections::BTreeMap;
+
 use super::ast::{Collection, Column, Item, Path, Query, Select};
 
 /// Where a rule is broken, and which.
@@ -30,9 +32,25 @@ pub(super) fn query(
     match &query.select {
         Select::All => Ok(()),
         Select::Items(items) => {
-            items.iter().try_for_each(|i| item(query, i)).map_err(|problem| (select_at, problem))
+            let each = items.iter().try_for_each(|i| item(query, i));
+            each.and_then(|()| names(items)).map_err(|problem| (select_at, problem))
         }
     }
+}
+
+/// No two columns may share a name: one of them would be lost, which no source allows (A-Q06).
+fn names(items: &[Item]) -> Result<(), String> {
+    let mut columns = BTreeMap::new();
+    for item in items {
+        let before = columns.insert(item.key(), &item.column);
+        if before.is_some_and(|column| *column != item.column) {
+            return Err(format!(
+                "two columns are called {}, allowed is one: name the other after AS",
+                item.key()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A path must begin at a row of the collection.

@@ -54,10 +54,7 @@ impl Item {
     /// The member of a plain result row; none for a path that finds nothing (A-Q06).
     fn member(&self, document: &Value) -> Option<(String, Value)> {
         match &self.column {
-            Column::Path(path) => {
-                let key = self.alias.as_deref().unwrap_or_else(|| path.key());
-                Some((key.to_owned(), path.value(document)?.clone()))
-            }
+            Column::Path(path) => Some((self.key().to_owned(), path.value(document)?.clone())),
             Column::Aggregate(..) | Column::Count => None,
         }
     }

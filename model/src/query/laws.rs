@@ -96,13 +96,17 @@ fn query() -> impl Strategy<Value = Query> {
     let plain = prop::collection::vec(
         (path(), alias()).prop_map(|(path, alias)| Item { column: Column::Path(path), alias }),
         1..3,
-    );
+    )
+    .prop_filter("two columns of one name", |items| {
+        let names: std::collections::BTreeSet<&str> = items.iter().map(Item::key).collect();
+        names.len() == items.len()
+    });
     let gathered = (prop::sample::select(Aggregate::ALL.to_vec()), path()).prop_map(|(a, path)| {
         let item = |column, name: &str| Item { column, alias: Some(name.to_owned()) };
         vec![item(Column::Count, "n"), item(Column::Aggregate(a, path), "a")]
     });
     let grouped = (path(), alias()).prop_map(|(path, alias)| {
-        let count = Item { column: Column::Count, alias: Some("n".to_owned()) };
+        let count = Item { column: Column::Count, alias: Some("count_1".to_owned()) };
         let key = Item { column: Column::Path(path.clone()), alias };
         (Select::Items(vec![key, count]), Collection::Devices, Some(path))
     });

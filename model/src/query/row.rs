@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::ast::{Literal, Path};
+use super::ast::{Column, Item, Literal, Path};
 
 /// Members at the root of twins, in canonical case: they are found in any case.
 pub const TWIN_MEMBERS: [&str; 20] = [
@@ -220,6 +220,17 @@ impl Path {
         match self.segments.as_slice() {
             [root] => canonical(root),
             segments => segments.last().map(String::as_str).unwrap_or_default(),
+        }
+    }
+}
+
+impl Item {
+    /// The name of the member in the rows of a result; none for an aggregate without `AS`.
+    pub(super) fn key(&self) -> &str {
+        match (&self.alias, &self.column) {
+            (Some(alias), _) => alias,
+            (None, Column::Path(path)) => path.key(),
+            (None, Column::Aggregate(..) | Column::Count) => "",
         }
     }
 }

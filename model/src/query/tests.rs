@@ -40,6 +40,16 @@ fn errors_say_where_and_what() {
     check_error("SELECT COUNT() FROM devices", 8, "an aggregate needs a name after AS");
     check_error("SELECT deviceId FROM devices.jobs", 8, "devices.jobs allows SELECT * only");
     check_error(
+        "SELECT properties.desired.rpm, properties.reported.rpm FROM devices",
+        8,
+        "two columns are called rpm, allowed is one: name the other after AS",
+    );
+    check_error(
+        "SELECT tags.a AS x, COUNT() AS x FROM devices GROUP BY tags.a",
+        8,
+        "two columns are called x, allowed is one: name the other after AS",
+    );
+    check_error(
         "SELECT * FROM devices WHERE STARTS_WITH(deviceId, 'p')",
         29,
         "STARTS_WITH is none of the functions ARRAY_CONTAINS, ENDSWITH, IS_DEFINED, STARTSWITH",
@@ -48,6 +58,7 @@ fn errors_say_where_and_what() {
 
 #[test]
 fn canonical_text_has_one_spelling() {
+    check_canonical("select a.b,\ta.b from devices", "SELECT a.b, a.b FROM devices");
     check_canonical("select * from DEVICES", "SELECT * FROM devices");
     check_canonical(
         "select top 2 a as b,tags.[[group]].x from devices\nwhere((a<>0x10))",

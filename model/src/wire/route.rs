@@ -66,6 +66,10 @@ pub enum Call {
     JobCancel(String),
     /// `GET /jobs`: import and export jobs.
     TransferList,
+    /// `GET` or `DELETE /jobs/{id}`: one of these jobs.
+    Transfer(String),
+    /// `POST /devices/{d}/files` and what is below it, by the device.
+    FileUpload(Identity),
     /// Anything about configurations.
     Configuration(ConfigurationCall),
     /// Anything about the device jobs of 2016.
@@ -166,7 +170,8 @@ impl Call {
     /// Ids are decoded once (HUB-HTTP-011) and a trailing slash is accepted (HUB-REG-017).
     ///
     /// # Errors
-    /// [`ErrorCode::GenericNotFound`] for an unknown path, [`ErrorCode::GenericMethodNotAllowed`]
+    /// [`ErrorCode::GenericNotFound`] for an unknown path, [`ErrorCode::FeatureNotSupported`] for one
+    /// that the service has and this hub does not offer, [`ErrorCode::GenericMethodNotAllowed`]
     /// for a known path with another method, [`ErrorCode::ArgumentInvalid`] for a broken escape.
     pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let levels = levels(path)?;
@@ -207,6 +212,21 @@ impl Call {
             ["twins", d, "modules", m] => Self::twin(method, path, Identity::module(*d, *m)),
             ["jobs"] => one(method, path, Method::GET, Self::TransferList),
             ["jobs", "v2", rest @ ..] => Self::job(method, path, rest),
+            ["jobs", "create"] if *method == Method::POST => {
+                Err(not_offered("jobs that import or export identities"))
+            }
+            ["jobs", id] => match *method {
+                Method::GET | Method::DELETE => Ok(Self::Transfer((*id).to_owned())),
+                _ => Err(not_allowed(method, path, "GET, DELETE")),
+            },
+            ["devices", d, "files", ..] => Ok(Self::FileUpload(Identity::device(*d))),
+            ["digitaltwins", _, ..] => Err(not_offered("digital twins")),
+            ["messages", "serviceBound", "feedback", ..] => {
+                Err(not_offered("feedback about cloud-to-device messages"))
+            }
+            ["messages", "serviceBound", "filenotifications", ..] => {
+                Err(not_offered("file upload"))
+            }
             _ => Err(no_resource(path)),
         }
     }
@@ -283,6 +303,12 @@ impl Call {
             _ => Err(not_allowed(method, path, "GET, PATCH, PUT")),
         }
     }
+}
+
+/// The refusal for what the service has and this hub has not.
+pub(crate) fn not_offered(feature: &str) -> Refusal {
+    let why = format!("This hub does not offer {feature}");
+    Refusal::new(ErrorCode::FeatureNotSupported, why)
 }
 
 fn no_resource(path: &str) -> Refusal {

@@ -25,12 +25,12 @@ use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::content::{ContentServer, Hit};
 use twinspec_harness::firmware::{self as firmware_device, Setup};
 use twinspec_harness::hub::OddListener;
-use twinspec_harness::process::{Ended, Process};
+use twinspec_harness::process::{Ended, Output, Process};
 use twinspec_harness::signing::Authority;
 use twinspec_harness::tls::Oddity;
 use twinspec_harness::trace::Event;
 use twinspec_model::firmware::Device as Logic;
-use twinspec_model::hub::Output;
+use twinspec_model::hub::Output as HubOutput;
 use twinspec_model::identity::Identity;
 use twinspec_model::wire::mqtt::{Packet, Publish};
 use twinspec_model::wire::topic::HubTopic;
@@ -77,8 +77,6 @@ pub struct AgentBench<'a> {
     was_in: bool,
     /// The desired properties as they are.
     desired: Value,
-    /// What agents wrote that have ended.
-    written: Vec<String>,
     /// The generation of the protocol that is spoken.
     generation: u8,
 }
@@ -100,12 +98,10 @@ impl DerefMut for AgentBench<'_> {
 impl Drop for AgentBench<'_> {
     fn drop(&mut self) {
         // Also when a case is broken off: the process ends with its guard, its words are evidence.
-        self.collect_output();
-        self.bench.recorder_records(&self.written);
+        self.end_process();
         self.subject.stage.forget(&self.who.identity.to_string());
         // With the slash: device 1 must not take the files of device 12 along.
         self.subject.content.forget(&format!("{}/", self.who.identity));
-        self.process = None;
         self.end_task();
         let _best_effort = std::fs::remove_dir_all(&self.folder);
     }
@@ -139,7 +135,6 @@ impl<'a> AgentBench<'a> {
             numbers: 0,
             was_in: false,
             desired: json!({}),
-            written: Vec::new(),
             generation,
         })
     }
@@ -185,9 +180,12 @@ impl<'a> AgentBench<'a> {
             work_dir: self.folder.join("work"),
             generation: self.generation,
         };
-        let launch = subject.launch(start, &words).map_err(harness)?;
-        self.collect_output();
-        let process = Process::start(&launch);
+        let launch = subject.launch(start, &words);
+        let launch = launch.map_err(|error| Stop::Inconclusive(error.to_string()))?;
+        self.end_process();
+        let recorder = self.bench.recorder.clone();
+        let hear = move |line| recorder.record(ACTOR, Event::Wrote(line));
+        let process = Process::start(&launch, hear);
         self.process = Some(process.map_err(|error| Stop::Inconclusive(error.to_string()))?);
         Ok(())
     }
@@ -206,8 +204,9 @@ impl<'a> AgentBench<'a> {
     /// Kills the agent and everything it started, as when the power fails.
     pub async fn kill(&mut self) {
         if let Some(process) = self.process.take() {
-            self.written.extend(process.output().lines());
+            let output = process.output().clone();
             process.kill().await;
+            self.record_unheard(&output);
         }
         self.end_task();
         self.cut();
@@ -220,7 +219,7 @@ impl<'a> AgentBench<'a> {
         let Some(process) = self.process.take() else { return true };
         let output = process.output().clone();
         let ended = process.terminate(wait).await;
-        self.written.extend(output.lines());
+        self.record_unheard(&output);
         !matches!(ended, Ended::Killed)
     }
 
@@ -244,7 +243,10 @@ impl<'a> AgentBench<'a> {
     pub async fn finish(&mut self, result: Checked) -> Checked {
         self.demand_rules();
         self.kill().await;
-        result
+        match self.subject.room() {
+            Err(error) if result.is_err() => Err(Stop::Inconclusive(error.to_string())),
+            Ok(()) | Err(_) => result,
+        }
     }
 
     /// Starts a device inside this process.
@@ -274,16 +276,25 @@ impl<'a> AgentBench<'a> {
         }
     }
 
-    fn collect_output(&mut self) {
+    fn end_process(&mut self) {
         if let Some(process) = self.process.take() {
-            self.written.extend(process.output().lines());
+            let output = process.output().clone();
+            drop(process);
+            self.record_unheard(&output);
+        }
+    }
+
+    /// Writes what an agent said last into the trace; the rest was when it was said.
+    fn record_unheard(&self, output: &Output) {
+        for (at, line) in output.unheard() {
+            self.bench.recorder.record_at(at, ACTOR, Event::Wrote(line));
         }
     }
 
     /// Cuts the agent's connection.
     pub fn cut(&self) {
         if let (Some(hub), Some(id)) = (self.bench.target.hub(), self.watch.connection()) {
-            hub.carry_out([Output::Close(id)]);
+            hub.carry_out([HubOutput::Close(id)]);
         }
     }
 
@@ -320,7 +331,7 @@ impl<'a> AgentBench<'a> {
     /// Sends a packet to the agent that no hub would send now.
     pub fn inject(&self, packet: Packet) {
         if let (Some(hub), Some(id)) = (self.bench.target.hub(), self.watch.connection()) {
-            hub.carry_out([Output::Send(id, packet)]);
+            hub.carry_out([HubOutput::Send(id, packet)]);
         }
     }
 
@@ -521,14 +532,5 @@ impl<'a> AgentBench<'a> {
     /// When a wait of `budget` ends.
     fn deadline(&self, budget: Duration) -> Instant {
         Instant::now() + self.bench.budget(budget)
-    }
-}
-
-impl Bench {
-    /// Writes what an agent said into the trace.
-    fn recorder_records(&self, lines: &[String]) {
-        for line in lines {
-            self.recorder.record(ACTOR, Event::Wrote(line.clone()));
-        }
     }
 }

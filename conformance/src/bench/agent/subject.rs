@@ -36,6 +36,9 @@ const COMPONENTS: &str = r#"[
   {"id": "3", "name": "lamp", "group": "lights", "manufacturer": "Contoso", "model": "L7"}
 ]"#;
 
+/// What an agent needs at least to work, in bytes.
+const ROOM: usize = 256 << 10;
+
 /// Cases in a row in which an agent may fail to come before the run goes on without waiting.
 const ABSENCES_MAX: u64 = 5;
 
@@ -86,8 +89,8 @@ impl Subject {
         let authority = made.map_err(io::Error::other)??;
         content.put(PACKAGE, authority.package(PACKAGE_VERSION).make()?, Manner::Whole);
         let scratch = Scratch::new()?;
-        std::fs::write(scratch.components(), COMPONENTS)?;
-        std::fs::write(scratch.roots(), root_keys(authority)?.to_string())?;
+        write(&scratch.components(), COMPONENTS)?;
+        write(&scratch.roots(), &root_keys(authority)?.to_string())?;
         Ok(Self {
             profile,
             inner,
@@ -105,10 +108,10 @@ impl Subject {
     /// # Errors
     /// When the file cannot be written.
     pub fn trust(&self, ca_pem: &str) -> io::Result<()> {
-        std::fs::write(self.scratch.ca(), ca_pem)?;
+        write(&self.scratch.ca(), ca_pem)?;
         if let Some(meet) = &self.profile.meet {
-            std::fs::write(&meet.ca_file, ca_pem)?;
-            std::fs::write(&meet.root_keys_file, root_keys(self.authority)?.to_string())?;
+            write(&meet.ca_file, ca_pem)?;
+            write(&meet.root_keys_file, &root_keys(self.authority)?.to_string())?;
         }
         Ok(())
     }
@@ -165,9 +168,21 @@ impl Subject {
     pub(super) fn new_folder(&self) -> io::Result<PathBuf> {
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
         let folder = self.scratch.0.join(number.to_string());
-        std::fs::create_dir_all(folder.join("device"))?;
-        std::fs::create_dir_all(folder.join("work"))?;
+        make_folder(&folder.join("device"))?;
+        make_folder(&folder.join("work"))?;
         Ok(folder)
+    }
+
+    /// Looks whether agents have room to work: one that runs out of it would be blamed for what the
+    /// machine lacks.
+    ///
+    /// # Errors
+    /// Names the folder that is full.
+    pub(super) fn room(&self) -> io::Result<()> {
+        let path = self.scratch.0.join(format!("room-{}", fastrand::u64(..)));
+        let written = std::fs::write(&path, vec![0; ROOM]);
+        let _best_effort = std::fs::remove_file(&path);
+        written.map_err(|error| named(&self.scratch.0, error))
     }
 
     pub(super) fn package_url(&self) -> String {
@@ -184,9 +199,9 @@ impl Subject {
         for file in &start.files {
             let path = PathBuf::from(fill(&file.path));
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
+                make_folder(folder)?;
             }
-            std::fs::write(&path, fill(&file.text))?;
+            write(&path, &fill(&file.text))?;
         }
         let folder = std::path::absolute(&self.profile.folder)?;
         let (program, arguments) = start
@@ -199,7 +214,14 @@ impl Subject {
         let program = if is_bare { PathBuf::from(program) } else { folder.join(program) };
         let given = start.environment.iter().map(|(name, text)| (name.clone(), fill(text)));
         let environment = given.chain(self.usual_environment(words)).collect();
-        let directory = start.directory.as_ref().map_or(folder, |text| PathBuf::from(fill(text)));
+        let directory = match &start.directory {
+            None => folder,
+            Some(text) => folder.join(fill(text)),
+        };
+        if !directory.is_dir() {
+            let why = format!("start.directory: {} is no folder", directory.display());
+            return Err(io::Error::other(why));
+        }
         Ok(Launch {
             program,
             arguments: arguments.iter().map(|text| fill(text)).collect(),
@@ -245,6 +267,18 @@ fn mqtt_url(words: &Words) -> String {
     format!("mqtts://{}:{}", words.host, words.port)
 }
 
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(path, text).map_err(|error| named(path, error))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| named(path, error))
+}
+
 /// A folder that is removed with everything in it.
 struct Scratch(PathBuf);
 
@@ -252,7 +286,7 @@ impl Scratch {
     fn new() -> io::Result<Self> {
         let name = format!("twinspec-agent-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder)?;
+        make_folder(&folder)?;
         Ok(Self(folder))
     }
 

@@ -109,7 +109,27 @@ fn refusals_carry_the_documented_codes() {
     check("service", &[], json!({ "query": "SELECT" }), "ArgumentInvalid");
     check("service", &[("x-ms-continuation", "x")], good.clone(), "ArgumentInvalid");
     check("service", &[("x-ms-max-item-count", "x")], good.clone(), "ArgumentInvalid");
+    check("service", &[("x-ms-max-item-count", "-")], good.clone(), "ArgumentInvalid");
+    check("service", &[("x-ms-max-item-count", "1.5")], good.clone(), "ArgumentInvalid");
     check("registryRead", &[], good, "IotHubUnauthorizedAccess");
+}
+
+#[test]
+fn a_page_size_out_of_range_is_taken_for_the_nearest_one() {
+    let mut bench = fleet();
+    let query = json!({ "query": "SELECT * FROM devices" });
+    let mut rows = |size: &str| {
+        let headers = [("x-ms-max-item-count", size)];
+        bench.ask("service", &headers, &query).2.as_array().map(Vec::len)
+    };
+    let all = rows("100");
+    assert!(all > Some(1));
+    for large in ["101", "+101", "9223372036854775808", "99999999999999999999999999"] {
+        assert_eq!(rows(large), all, "{large}");
+    }
+    for small in ["0", "-1", "-0", "-99999999999999999999999999"] {
+        assert_eq!(rows(small), Some(1), "{small}");
+    }
 }
 
 #[test]

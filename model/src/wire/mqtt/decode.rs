@@ -126,10 +126,12 @@ fn packet(first: u8, mut body: Body) -> Result<Packet, Malformed> {
 }
 
 fn connect(body: &mut Body) -> Result<Connect, Malformed> {
-    if body.text()? != "MQTT" {
+    let name = body.text()?;
+    let level = body.byte()?;
+    // MQTT 3.1 calls itself otherwise; its clients too are told that their version is not served.
+    if name != "MQTT" && (name.as_str(), level) != ("MQIsdp", 3) {
         return malformed("the protocol name is not MQTT", "MQTT-3.1.2-1");
     }
-    let level = body.byte()?;
     let flags = body.byte()?;
     if level != 4 {
         // Another version lays out the rest differently: only its existence can be told.

@@ -77,6 +77,15 @@ fn another_protocol_level_is_told_and_not_parsed() {
     let bytes = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00";
     let Some(Packet::Connect(connect)) = decoded(bytes).unwrap() else { panic!("no CONNECT") };
     assert_eq!(connect.level, 5);
+    let bytes = b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a";
+    let Some(Packet::Connect(connect)) = decoded(bytes).unwrap() else { panic!("no CONNECT") };
+    assert_eq!(connect.level, 3);
+    for bytes in [
+        &b"\x10\x0d\x00\x04MQTX\x04\x02\x00\x3c\x00\x01a"[..],
+        b"\x10\x0f\x00\x06MQIsdp\x04\x02\x00\x3c\x00\x01a",
+    ] {
+        assert_eq!(decoded(bytes).expect_err("another name").clause, "MQTT-3.1.2-1");
+    }
 }
 
 #[test]

@@ -39,6 +39,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(members),
     },
     Case {
+        id: "configuration-as-command-line-writes",
+        title: "A document with the members of the command line client is taken",
+        requirements: &["HUB-CFG-016"],
+        needs: &[],
+        run: body!(as_command_line_writes),
+    },
+    Case {
         id: "configuration-listed",
         title: "A configuration is in the list of all",
         requirements: &["HUB-CFG-001"],
@@ -111,6 +118,19 @@ fn given(document: &Value) -> Value {
     let given = members.into_iter().flatten();
     let given = given.filter(|(_, value)| !value.is_null() && **value != json!({}));
     given.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+async fn as_command_line_writes(bench: &mut Bench) -> Checked {
+    let id = bench.new_configuration();
+    let settings = json!({ "properties.desired.fan": 66 });
+    let plain = document(&id, "tags.mark = 'nobody'", 3, &settings);
+    let written = with(&with(&plain, "schemaVersion", json!("2.0")), "etag", json!("*"));
+    let written = with(&written, "contentType", json!("assignment"));
+    create(bench, "HUB-CFG-016", &written).await?;
+    let found = read(bench, "HUB-CFG-016", &id).await?;
+    let content = json!({ "deviceContent": settings });
+    bench.equal_json("HUB-CFG-016", "content", &content, &given(&found));
+    Ok(())
 }
 
 async fn module_content_comes_back(bench: &mut Bench) -> Checked {

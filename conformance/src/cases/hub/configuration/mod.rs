@@ -6,6 +6,7 @@ mod create;
 mod everyone;
 mod ids;
 mod leave;
+mod metrics;
 mod open_points;
 mod rollout;
 mod update;
@@ -23,5 +24,6 @@ pub const CASES: &[&[Case]] = &[
     leave::CASES,
     everyone::CASES,
     content::CASES,
+    metrics::CASES,
     open_points::CASES,
 ];

@@ -1,7 +1,7 @@
 //! What devices are offered over HTTPS (HUB-HTTP-014).
 
 use http::Method;
-use http::header::IF_MATCH;
+use http::header::{CONTENT_TYPE, IF_MATCH};
 use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::auth;
@@ -30,6 +30,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(telemetry_routed),
     },
     Case {
+        id: "http-device-batch-routed",
+        title: "A batch of messages becomes an event for each, with its own body and properties",
+        requirements: &["HUB-HTTP-020"],
+        needs: &[Need::Control],
+        run: body!(batch_routed),
+    },
+    Case {
         id: "http-device-message-received",
         title: "A device receives a message over HTTPS and completes it",
         requirements: &["HUB-HTTP-014"],
@@ -44,6 +51,9 @@ pub(super) const CASES: &[Case] = &[
         run: body!(twin_not_offered),
     },
 ];
+
+/// The content type of a batch of messages.
+const BATCH: &str = "application/vnd.microsoft.iothub.json";
 
 /// Sends a request with the device's own token.
 async fn call_by(
@@ -83,6 +93,41 @@ async fn telemetry_routed(bench: &mut Bench) -> Checked {
     let event = bench.event("HUB-HTTP-014", "a telemetry event", id, is_telemetry).await?;
     let seen = event.pointer("/body/json").unwrap_or(&Value::Null);
     bench.equal_json("HUB-HTTP-014", "body", &body, seen);
+    Ok(())
+}
+
+async fn batch_routed(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    // `{"rpm":4}` and `{"rpm":5}`, as the SDKs write them.
+    let batch = json!([
+        { "body": "eyJycG0iOjR9", "properties": { "iothub-app-level": "high" } },
+        { "body": "eyJycG0iOjV9" },
+    ]);
+    let path = format!("{}/messages/events", identity_path(&device.identity));
+    let mut request = bench.request(Method::POST, &path, Some(&batch));
+    request.authorization = token(bench, &device);
+    request.headers.push((CONTENT_TYPE, BATCH.to_owned()));
+    let answer = bench.exchange(&request).await?;
+    bench.demand("HUB-HTTP-020", answer.status.as_u16() == 204, "204", answer.to_string());
+    // What is sent after it shows that no more came of the batch.
+    post_telemetry(bench, &device, &json!("last")).await?;
+    let id = &device.identity.device;
+    let is_last = |event: &Value| event.pointer("/body/json") == Some(&json!("last"));
+    bench.event("HUB-HTTP-014", "the message after the batch", id, is_last).await?;
+    let events = bench.events(id).await?;
+    let telemetry = events.iter().filter(|event| text(event, "/source") == "Telemetry");
+    let seen: Value = telemetry
+        .filter(|event| !is_last(event))
+        .map(|event| {
+            let at = |pointer: &str| event.pointer(pointer).cloned().unwrap_or_default();
+            json!({ "body": at("/body/json"), "properties": at("/properties") })
+        })
+        .collect();
+    let expected = json!([
+        { "body": { "rpm": 4 }, "properties": { "level": "high" } },
+        { "body": { "rpm": 5 }, "properties": {} },
+    ]);
+    bench.equal_json("HUB-HTTP-020", "messages of the batch", &expected, &seen);
     Ok(())
 }
 

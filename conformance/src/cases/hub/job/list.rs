@@ -75,6 +75,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(pages),
     },
     Case {
+        id: "job-list-next-page",
+        title: "The first page of one job leads to a second page with another job",
+        requirements: &["JOB-042"],
+        needs: &[],
+        run: body!(next_page),
+    },
+    Case {
         id: "job-list-pages-of-two",
         title: "No page has more jobs than asked for, and nothing is lost between pages",
         requirements: &["JOB-042"],
@@ -333,6 +340,42 @@ async fn demand_pages(bench: &mut Bench, size: usize) -> Checked {
     expected.sort();
     bench.equal("JOB-042", "own jobs of all pages", expected, found);
     Ok(())
+}
+
+/// How often a second page may repeat the first: a job that others create meanwhile moves the rest
+/// on by one.
+const REPEATED_PAGES_MAX: usize = 5;
+
+/// What can be seen of pages while others create jobs too.
+async fn next_page(bench: &mut Bench) -> Checked {
+    let ids = [waiting_twin(bench).await?, waiting_method(bench).await?];
+    let all: Vec<&String> = ids.iter().collect();
+    listed(bench, "JOB-037", "", &ids, &all).await?;
+    let (mut holds, mut seen) = (false, String::new());
+    for _ in 0..REPEATED_PAGES_MAX {
+        let first = page(bench, "", Some(1), None).await?;
+        let Some(token) = first.header("x-ms-continuation").map(str::to_owned) else {
+            seen = format!("{first}, without x-ms-continuation");
+            break;
+        };
+        let second = page(bench, "", Some(1), Some(&token)).await?;
+        seen = format!("{first}, then {second}");
+        let (first, second) = (names(&first), names(&second));
+        holds = first.len() == 1 && second.len() == 1 && first != second;
+        let is_repeated = first.len() == 1 && first == second;
+        if !is_repeated {
+            break;
+        }
+    }
+    let allowed = "a page of one job that leads to a page of another one";
+    bench.demand("JOB-042", holds, allowed, seen);
+    Ok(())
+}
+
+/// The ids of the jobs of a page.
+fn names(answer: &Answer) -> Vec<String> {
+    let jobs = jobs(answer).unwrap_or_default();
+    jobs.iter().map(|job| at(job, "/jobId").as_str().unwrap_or_default().to_owned()).collect()
 }
 
 async fn last_page(bench: &mut Bench) -> Checked {

@@ -37,6 +37,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "configuration-one-schema-version",
+        title: "A document whose schemaVersion is not 1.0 is refused",
+        requirements: &["HUB-CFG-016"],
+        overlay: || {
+            on_put(|_, body| {
+                if body["schemaVersion"] == "2.0" {
+                    set(body, "schemaVersion", 2);
+                }
+            })
+        },
+    },
+    Mutant {
         id: "configuration-labels-dropped",
         title: "Labels are not kept",
         requirements: &["HUB-CFG-001"],

@@ -1,6 +1,7 @@
 //! Defects of errors, of throttling and of device-side HTTPS (HUB-HTTP-005 to -008, -013, -014).
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use twinspec_harness::hub::Overlay;
@@ -9,7 +10,7 @@ use twinspec_model::hub::Output;
 
 use crate::mutants::Mutant;
 use crate::mutants::hub::registry::calls::{on_answer, refuse, renaming, succeed, text};
-use crate::mutants::overlay::{edit_json, on_output, on_response, set, set_status};
+use crate::mutants::overlay::{edit_json, on_output, on_request, on_response, set, set_status};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -147,6 +148,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
             on_output(|output| match output {
                 Output::Event(event) if event.source == Source::Telemetry => Vec::new(),
                 other => vec![other],
+            })
+        },
+    },
+    Mutant {
+        id: "http-device-batch-is-one-message",
+        title: "A batch of a device is delivered as one message",
+        requirements: &["HUB-HTTP-020"],
+        overlay: || {
+            on_request(|request| {
+                if request.headers().contains_key(CONTENT_TYPE) {
+                    let json = HeaderValue::from_static("application/json");
+                    request.headers_mut().insert(CONTENT_TYPE, json);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-device-batch-without-properties",
+        title: "The messages of a batch lose their properties",
+        requirements: &["HUB-HTTP-020"],
+        overlay: || {
+            on_request(|request| {
+                if request.uri().path().ends_with("/messages/events") {
+                    edit_json(request.body_mut(), |body| {
+                        for message in body.as_array_mut().into_iter().flatten() {
+                            set(message, "properties", json!({}));
+                        }
+                    });
+                }
             })
         },
     },
