@@ -1,11 +1,12 @@
 //! Courtesy towards hubs that are not ours: a cap on the rate of requests, and patience when they
 //! say 429.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use twinspec_harness::trace::{Event, Message, Record};
 
 use crate::verdict::{Checked, Stop};
@@ -18,6 +19,9 @@ const AGAIN_MAX: u32 = 5;
 
 /// The longest wait before a throttled request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// For how long a wait for a turn is accounted for at a time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Spreads requests over time.
 #[derive(Debug)]
@@ -77,6 +81,17 @@ impl Courtesy {
     pub async fn wait(&self, time: Duration) {
         self.hold(time);
         sleep(time).await;
+    }
+
+    /// Waits for a turn among cases, however long the others take.
+    pub async fn queue<T>(&self, turn: impl Future<Output = T>) -> T {
+        let mut turn = pin!(turn);
+        loop {
+            self.hold(LOOK);
+            if let Ok(turn) = timeout(LOOK, &mut turn).await {
+                return turn;
+            }
+        }
     }
 
     /// How long was waited in all; a wait counts from its beginning.

@@ -4,6 +4,7 @@
 //! sentence was broken, even where the case is about another one.
 
 pub mod agent;
+mod configuration;
 mod connection;
 mod control;
 mod device;
@@ -27,6 +28,7 @@ use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
 
+use configuration::ConfigurationTurn;
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
 pub use device_job::{Asked, Lwm2m};
@@ -119,6 +121,8 @@ pub struct Bench {
     jobs: Vec<String>,
     /// Held by a case that has jobs.
     job_turn: Option<OwnedSemaphorePermit>,
+    /// Held by a case that has configurations.
+    configuration_turn: Option<ConfigurationTurn>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -148,6 +152,7 @@ impl Bench {
             borrowed: Vec::new(),
             jobs: Vec::new(),
             job_turn: None,
+            configuration_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
@@ -368,6 +373,7 @@ impl Bench {
                 self.leftovers.remove(&leftover);
             }
         }
+        self.configuration_turn = None;
     }
 
     pub(crate) fn into_findings(self) -> (Vec<Finding>, BTreeSet<&'static str>) {

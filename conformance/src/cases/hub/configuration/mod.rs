@@ -6,6 +6,7 @@ mod create;
 mod everyone;
 mod ids;
 mod leave;
+mod occasions;
 mod open_points;
 mod rollout;
 mod update;
@@ -21,6 +22,7 @@ pub const CASES: &[&[Case]] = &[
     rollout::CASES,
     winner::CASES,
     leave::CASES,
+    occasions::CASES,
     everyone::CASES,
     content::CASES,
     open_points::CASES,

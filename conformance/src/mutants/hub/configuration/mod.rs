@@ -1,6 +1,7 @@
 //! Defects of automatic device configurations.
 
 mod documents;
+mod occasions;
 mod refusals;
 mod rollout;
 mod tools;
@@ -10,4 +11,4 @@ use crate::mutants::Mutant;
 
 /// All of the subject.
 pub(super) const MUTANTS: &[&[Mutant]] =
-    &[documents::MUTANTS, refusals::MUTANTS, rollout::MUTANTS, winner::MUTANTS];
+    &[documents::MUTANTS, refusals::MUTANTS, rollout::MUTANTS, winner::MUTANTS, occasions::MUTANTS];
