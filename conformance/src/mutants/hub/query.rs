@@ -364,6 +364,18 @@ const LANGUAGE: &[Mutant] = &[
 
 /// Defects that only some values bring to light.
 const EDGES: &[Mutant] = &[
+    Mutant {
+        id: "query-disabled-left-out",
+        title: "Devices that are disabled are not found",
+        requirements: &["QRY-030"],
+        overlay: || leaving_out(|row| row["status"] == "disabled"),
+    },
+    Mutant {
+        id: "query-untouched-left-out",
+        title: "Devices whose twin nobody has written are not found",
+        requirements: &["QRY-030"],
+        overlay: || leaving_out(|row| row["version"] == 2),
+    },
     misread!("query-zero-undefined", "Zero is not defined", "QRY-039", "IS_DEFINED(tags.n)" => "(IS_DEFINED(tags.n) AND tags.n != 0)"),
     misread!("query-false-undefined", "False is not defined", "QRY-039", "IS_DEFINED(tags.on)" => "tags.on = true"),
     misread!("query-empty-text-undefined", "An empty text is not defined", "QRY-039", "IS_DEFINED(tags.text)" => "(IS_DEFINED(tags.text) AND tags.text != '')"),
@@ -411,6 +423,17 @@ fn on_rows(mut edit: impl FnMut(&mut Response<Bytes>) + Send + 'static) -> Box<d
         if response.status().is_success() {
             edit(response);
         }
+    })
+}
+
+/// Leaves rows out.
+fn leaving_out(is_left_out: fn(&Value) -> bool) -> Box<dyn Overlay> {
+    on_rows(move |response| {
+        edit_json(response.body_mut(), |rows| {
+            if let Value::Array(rows) = rows {
+                rows.retain(|row| !is_left_out(row));
+            }
+        });
     })
 }
 

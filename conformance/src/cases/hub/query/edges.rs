@@ -1,11 +1,13 @@
 //! Values that are easily misread (QRY-033 to -040, -049, -057, -058).
 
 use serde_json::{Value, json};
+use twinspec_model::identity::Identity;
 
-use super::fleet::{Fleet, settled};
-use crate::bench::Bench;
+use super::fleet::{Fleet, devices, settled};
+use crate::bench::{Bench, words};
 use crate::body;
 use crate::case::Case;
+use crate::cases::hub::registry::calls::create as registered;
 use crate::verdict::Checked;
 
 /// The cases.
@@ -16,6 +18,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["QRY-033", "QRY-035", "QRY-039", "QRY-045"],
         needs: &[],
         run: body!(falsy_values),
+    },
+    Case {
+        id: "query-every-device",
+        title: "Devices that nobody has touched and devices that are disabled are found",
+        requirements: &["QRY-030"],
+        needs: &[],
+        run: body!(every_device),
     },
     Case {
         id: "query-missing-at-most",
@@ -96,6 +105,20 @@ async fn falsy_values(bench: &mut Bench) -> Checked {
         ("QRY-035", "IS_DEFINED(tags.n) AND tags.n != 0", &[1]),
     ];
     check(bench, &tags, &expectations).await
+}
+
+async fn every_device(bench: &mut Bench) -> Checked {
+    let untouched = bench.device().await?.identity.device;
+    let disabled = bench.new_name();
+    let identity = Identity::device(&disabled);
+    registered(bench, "HUB-REG-001", &identity, json!({ "status": "disabled" })).await?;
+    let query = format!("SELECT * FROM devices WHERE deviceId IN ['{untouched}', '{disabled}']");
+    let mut expected = [untouched.as_str(), disabled.as_str()];
+    expected.sort_unstable();
+    let answer = settled(bench, &query, |rows| devices(rows) == expected).await?;
+    let holds = devices(&answer.json()) == expected;
+    bench.demand("QRY-030", holds, format!("{query}: {}", words(&expected)), answer.to_string());
+    Ok(())
 }
 
 async fn missing_at_most(bench: &mut Bench) -> Checked {

@@ -90,6 +90,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[],
         run: body!(module_connects),
     },
+    Case {
+        id: "twin-connection-state-take-over",
+        title: "The twin shows Connected after a newer connection has replaced the one before",
+        requirements: &["HUB-META-015"],
+        needs: &[],
+        run: body!(takes_over),
+    },
 ];
 
 /// A member that holds a text; empty when it does not.
@@ -193,6 +200,15 @@ async fn disconnects(bench: &mut Bench) -> Checked {
 async fn breaks_off(bench: &mut Bench) -> Checked {
     let (device, connection) = connected(bench).await?;
     connection.cut().await;
+    shows_state(bench, &device, "Disconnected").await
+}
+
+async fn takes_over(bench: &mut Bench) -> Checked {
+    let (device, mut older) = connected(bench).await?;
+    let newer = bench.connect(&device).await?;
+    older.closed("HUB-CONN-019").await?;
+    shows_state(bench, &device, "Connected").await?;
+    newer.disconnect().await?;
     shows_state(bench, &device, "Disconnected").await
 }
 
