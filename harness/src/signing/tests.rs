@@ -55,6 +55,8 @@ fn every_forgery_is_refused_for_the_point_that_is_forged() {
             Forgery::TwoParts | Forgery::FourParts => Reason::Structure,
             Forgery::AlgorithmNone
             | Forgery::AlgorithmHs256
+            | Forgery::NoAlgorithm
+            | Forgery::KeyAlgorithmNone
             | Forgery::Rs384
             | Forgery::Rs512
             | Forgery::KeyRs512 => Reason::Algorithm,

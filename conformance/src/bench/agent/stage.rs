@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use twinspec_harness::hub::Overlay;
 use twinspec_harness::trace::{Event, Recorder};
 use twinspec_model::hub::{ConnectionId, Input, Output};
-use twinspec_model::wire::mqtt::{Connect, Packet};
+use twinspec_model::wire::mqtt::{Connect, Delivery, Packet, Publish};
 use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 use twinspec_model::wire::username::UserName;
 
@@ -262,6 +262,7 @@ impl StageOverlay {
             What::Report { rid, .. } => rid.clone(),
             _ => None,
         };
+        let taken = acknowledgement(&packet);
         let passed = Input::Packet(id, packet);
         match watch.note(id, what) {
             Treatment::Pass => vec![passed],
@@ -270,9 +271,15 @@ impl StageOverlay {
                 self.deaf = Some(id);
                 vec![passed]
             }
-            Treatment::Answer(answer) => self.answer(Output::Send(id, answer)),
+            Treatment::Answer(answer) => {
+                self.answers.extend(taken.map(|taken| Output::Send(id, taken)));
+                self.answer(Output::Send(id, answer))
+            }
             Treatment::Refuse(status) => match rid {
-                Some(rid) => self.answer(Output::Send(id, refusal(status, rid))),
+                Some(rid) => {
+                    self.answers.extend(taken.map(|taken| Output::Send(id, taken)));
+                    self.answer(Output::Send(id, refusal(status, rid)))
+                }
                 None => Vec::new(),
             },
             Treatment::CutBefore => self.answer(Output::Close(id)),
@@ -378,10 +385,19 @@ fn what(packet: &Packet) -> What {
     }
 }
 
+/// What tells that `packet` has arrived: a hub that refuses a report says that too.
+fn acknowledgement(packet: &Packet) -> Option<Packet> {
+    match packet {
+        Packet::Publish(Publish { delivery: Delivery::AtLeastOnce(id), .. }) => {
+            Some(Packet::PubAck(*id))
+        }
+        _ => None,
+    }
+}
+
 /// How a hub refuses a report.
 fn refusal(status: u16, rid: String) -> Packet {
     let topic = HubTopic::TwinResponse { status, rid, version: None }.to_topic();
     let body = format!("{{\"errorCode\":{status}000,\"message\":\"refused on purpose\"}}");
-    let publish = twinspec_model::wire::mqtt::Publish::at_most_once(topic, body);
-    Packet::Publish(publish)
+    Packet::Publish(Publish::at_most_once(topic, body))
 }

@@ -84,6 +84,11 @@ async fn in_validation(agent: &mut AgentBench<'_>) -> Checked {
     agent.content().set_manner(&package.path, Manner::Whole);
     // Who looks at the cancel only when the package has come gets its time, and a payload that was
     // not cancelled gets the time to show it.
+    let goes_on = |agent: &AgentBench<'_>| {
+        let requests = agent.hits().iter().filter(|hit| hit.path == package.path).count();
+        requests > 1 || agent.reports(deployed.from).iter().any(Report::is_terminal)
+    };
+    agent.until_or_ended(STEP, goes_on).await;
     agent.quiet().await;
     agent.open_gate(&script, Phase::Install)?;
     agent.quiet().await;

@@ -8,12 +8,15 @@ use twinspec_model::wire::topic::HubTopic;
 
 use super::super::{RESUMED, SCRIPTED};
 use crate::agent_body;
-use crate::bench::agent::{AgentBench, BACK, Report, Script, Seen, Treatment, What};
+use crate::bench::agent::{AgentBench, BACK, QUIET, Report, Script, Seen, Treatment, What};
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
 
 /// The longest keep-alive that a case waits for.
 const KEEP_ALIVE_MAX: u16 = 30;
+
+/// How many reports may come in a quiet window in which all of them are refused.
+const THROTTLED_MAX: usize = 20;
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -283,11 +286,14 @@ async fn throttled(agent: &mut AgentBench<'_>) -> Checked {
     let any = |report: &Report| report.component().is_object();
     agent.look_from(deployed.from);
     agent.report("ADU-AGENT-040", "a report about the deployment", any).await?;
-    agent.quiet().await;
+    let window = agent.at_least(QUIET);
+    let floods = |agent: &AgentBench<'_>| agent.reports(deployed.from).len() > THROTTLED_MAX;
+    agent.until_or_ended(window, floods).await;
     let count = agent.reports(deployed.from).len();
     agent.steer_no_more();
-    let allowed = "up to 40 reports in the two seconds in which all are refused";
-    agent.demand("DEV-NET-020", count <= 40, allowed, format!("{count} reports"));
+    let allowed =
+        format!("up to {THROTTLED_MAX} reports in the {QUIET:?} in which all are refused");
+    agent.demand("DEV-NET-020", count <= THROTTLED_MAX, allowed, format!("{count} reports"));
     let budget = agent.resend().max(BACK);
     let report = agent.end_within("ADU-AGENT-122", budget * 2, &deployed).await?;
     agent.demand_success("ADU-AGENT-122", &deployed, &report);

@@ -293,7 +293,7 @@ async fn while_running(agent: &mut AgentBench<'_>) -> Checked {
     agent.begins("ADU-AGENT-086", &script, Phase::Install).await?;
     plan.retry = Some("2026-05-06T07:08:09Z".to_owned());
     let again = agent.deploy(&plan).await?;
-    agent.acknowledged("ADU-AGENT-086", &again).await?;
+    agent.acknowledged("ADU-AGENT-030", &again).await?;
     agent.open_gate(&script, Phase::Install)?;
     // The first run may still report that it was stopped: what counts is how it ends at last.
     let budget = crate::bench::agent::BACK;
