@@ -124,10 +124,10 @@ fn connection_state_lost_in_take_over() -> Box<dyn Overlay> {
         |(ids, open, replaced), input| {
             ids.learn(&input);
             match &input {
-                Input::Packet(_, Packet::Connect(connect)) => {
-                    if !open.insert(connect.client_id.clone()) {
-                        replaced.insert(connect.client_id.clone());
-                    }
+                Input::Packet(_, Packet::Connect(connect))
+                    if !open.insert(connect.client_id.clone()) =>
+                {
+                    replaced.insert(connect.client_id.clone());
                 }
                 Input::Packet(id, Packet::Disconnect) => {
                     open.remove(ids.of(*id));
