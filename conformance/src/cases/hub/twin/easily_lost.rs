@@ -131,18 +131,18 @@ async fn empty_containers(bench: &mut Bench, part: Part) -> Checked {
             json!({ "l": ["1"], "o": { "x": "2", "p": { "y": "3" } } }),
         ),
         step(
+            "HUB-MERGE-010",
+            json!({ "l": [] }),
+            json!({ "l": [], "o": { "x": "2", "p": { "y": "3" } } }),
+        ),
+        step(
             "HUB-MERGE-002",
             json!({ "o": {} }),
-            json!({ "l": ["1"], "o": { "x": "2", "p": { "y": "3" } } }),
+            json!({ "l": [], "o": { "x": "2", "p": { "y": "3" } } }),
         ),
         step(
             "HUB-MERGE-002",
             json!({ "o": { "p": {} } }),
-            json!({ "l": ["1"], "o": { "x": "2", "p": { "y": "3" } } }),
-        ),
-        step(
-            "HUB-MERGE-010",
-            json!({ "l": [] }),
             json!({ "l": [], "o": { "x": "2", "p": { "y": "3" } } }),
         ),
     ];

@@ -166,6 +166,12 @@ async fn removal(bench: &mut Bench, side: Side) -> Checked {
     wait_for_clock(bench, &after).await?;
     let last = side.metadata(&writer.write(bench, &json!({ "uncle": null })).await?);
     demand_newer(bench, "HUB-META-008", "", &after, &last);
+    wait_for_clock(bench, &last).await?;
+    let patch = json!({ "outer": { "aunt": null } });
+    let end = side.metadata(&writer.write(bench, &patch).await?);
+    for path in ["", "/outer"] {
+        demand_newer(bench, "HUB-META-008", path, &last, &end);
+    }
     Ok(())
 }
 
