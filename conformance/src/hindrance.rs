@@ -68,26 +68,34 @@ fn unwell(case: &Case, outcome: &Outcome) -> Option<String> {
         if case.requirements.contains(&id) {
             return None;
         }
-        why = Some(format!("{} ({id})", last_answer(&outcome.trace, failure.at)?));
+        let answer = twin_answer(failure).or_else(|| last_answer(failure, &outcome.trace))?;
+        why = Some(format!("{answer} ({id})"));
     }
     why
 }
 
-/// The last exchange over HTTP in `trace` before the number `at`, if it was answered 5xx.
-fn last_answer(trace: &[Record], at: usize) -> Option<String> {
-    let mut before = trace.get(..at.min(trace.len()))?.iter().rev();
+/// The answer 5xx to a twin request over MQTT that `failure` is about.
+fn twin_answer(failure: &Finding) -> Option<String> {
+    let status = failure.seen.strip_prefix("$iothub/twin/res/")?.split('/').next()?;
+    status.parse().is_ok_and(is_unwell).then(|| format!("status {status} to a twin request"))
+}
+
+/// The last exchange over HTTP before `failure`, if it was answered 5xx and the failure is about that.
+fn last_answer(failure: &Finding, trace: &[Record]) -> Option<String> {
+    let mut before = trace.get(..failure.at.min(trace.len()))?.iter().rev();
     let answer = before.find_map(|record| match &record.event {
         Event::Response(answer) => Some(answer),
         _ => None,
     })?;
-    if !answer.start.parse().is_ok_and(is_unwell) {
+    if !answer.start.parse().is_ok_and(is_unwell) || !failure.seen.contains(&answer.start) {
         return None;
     }
     let request = before.find_map(|record| match &record.event {
-        Event::Request(request) => Some(request.start.split('?').next().unwrap_or_default()),
+        Event::Request(request) => request.start.split('?').next(),
         _ => None,
-    });
-    Some(format!("HTTP {} to {}", answer.start, request.unwrap_or_default()))
+    })?;
+    // What a hub answers to a method call is about the device.
+    (!request.ends_with("/methods")).then(|| format!("HTTP {} to {request}", answer.start))
 }
 
 /// What a run has borne with.
@@ -151,13 +159,24 @@ mod tests {
 
     /// What hinders a case that failed by `ids` after an answer of `status`.
     fn hindrance(bears: bool, status: &str, ids: &[&str]) -> Option<Hindrance> {
+        let seen = format!("HTTP {status} {{}}");
+        hindrance_at("PUT /devices/d?api-version=1", bears, status, &seen, ids)
+    }
+
+    fn hindrance_at(
+        request: &str,
+        bears: bool,
+        status: &str,
+        seen: &str,
+        ids: &[&str],
+    ) -> Option<Hindrance> {
         let recorder = Recorder::new(false);
         let message = |start: &str| {
             recorder.http(start.to_owned(), &HeaderMap::new(), &Bytes::from_static(b"{}"))
         };
-        recorder.record("operator", Event::Request(message("PUT /devices/d?api-version=1")));
+        recorder.record("operator", Event::Request(message(request)));
         recorder.record("operator", Event::Response(message(status)));
-        let finding = |id: &&str| Finding::broken(id, String::new(), String::new(), 2);
+        let finding = |id: &&str| Finding::broken(id, String::new(), seen.to_owned(), 2);
         let outcome = Outcome {
             verdict: Verdict::Fail,
             findings: ids.iter().map(finding).collect(),
@@ -181,6 +200,19 @@ mod tests {
         assert_eq!(hindrance(true, "200", &["HUB-REG-001"]), None, "the hub was well");
         assert_eq!(hindrance(true, "501", &["HUB-REG-001"]), None, "it does not do such a thing");
         assert_eq!(hindrance(false, "503", &["HUB-REG-001"]), None, "ours is never unwell");
+    }
+
+    #[test]
+    fn only_a_failure_that_is_about_the_answer_is_borne_with() {
+        let ids = &["HUB-SESS-002"];
+        let put = "PUT /devices/d?api-version=1";
+        assert_eq!(hindrance_at(put, true, "503", "the hub closed", ids), None);
+        let call = "POST /twins/d/methods?api-version=1";
+        assert_eq!(hindrance_at(call, true, "504", "HTTP 504 {}", ids), None, "the device's part");
+        let seen = "$iothub/twin/res/500/?$rid=1 with body \"\"";
+        let why = "status 500 to a twin request (HUB-SESS-002)".to_owned();
+        assert_eq!(hindrance_at(put, true, "200", seen, ids), Some(Hindrance::Unwell(why)));
+        assert_eq!(hindrance_at(put, true, "200", seen, &["HUB-TWIN-001"]), None);
     }
 
     #[test]

@@ -28,8 +28,12 @@ const AGAIN_MAX: u32 = 4;
 const SLOW: usize = 64;
 
 /// Pauses before further looks at a target that seems to be gone: it may only be started anew.
-const LOOK_AGAIN: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+const LOOK_AGAIN: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// How long cases may take to be dropped when a run is broken off.
 const DROP: Duration = Duration::from_secs(10);
@@ -385,22 +389,21 @@ mod tests {
     #[tokio::test]
     async fn waiting_for_other_cases_does_not_count_against_a_case() {
         let courtesy = Courtesy::new(Arc::new(crate::pace::Pace::new(None)), true);
-        let waiting = async |time: Duration, counts: bool| {
+        let waiting = |time: Duration, counts: bool| -> Body<'_> {
             let courtesy = courtesy.clone();
-            let body: Body<'_> = Box::pin(async move {
+            Box::pin(async move {
                 if counts {
                     sleep(time).await;
                 } else {
                     courtesy.during(Duration::from_secs(60), sleep(time)).await;
                 }
                 Ok(())
-            });
-            body
+            })
         };
         let (long, budget) = (Duration::from_millis(1500), Duration::from_millis(100));
-        let counted = bounded(waiting(long, true).await, budget, &courtesy).await;
+        let counted = bounded(waiting(long, true), budget, &courtesy).await;
         assert!(counted.is_none());
-        let held = bounded(waiting(long, false).await, budget, &courtesy).await;
+        let held = bounded(waiting(long, false), budget, &courtesy).await;
         assert!(matches!(held, Some(Ok(()))));
     }
 

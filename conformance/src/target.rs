@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
@@ -67,6 +67,8 @@ pub struct Target {
     pub job_turns: Arc<Semaphore>,
     /// What was borne with so far.
     pub bears: Borne,
+    /// Lets a case be the only one that has configurations.
+    pub(crate) configuration_turns: Arc<RwLock<()>>,
     /// Start of every identity's name.
     pub prefix: String,
     /// The agent that is judged in place of the hub.
@@ -361,6 +363,7 @@ impl Target {
             pool: Pool::new(&profile.devices).unwrap_or_default(),
             pace: Arc::new(Pace::new(profile.requests_per_second)),
             job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
+            configuration_turns: Arc::default(),
             profile,
             patience: 1.0,
             keep_secrets: false,

@@ -180,9 +180,10 @@ async fn a_hub_that_breaks_down_on_bad_input_is_not_excused() {
     let hub = hub_under(breaks_down, Throttles::default()).await;
     let cases = select("HUB-VALI-00*");
     let (outcomes, _) = judge(target(&hub, "iothubowner", Profile::default()), &cases).await;
-    let failed = with(&outcomes, Verdict::Fail).len();
-    assert!(failed * 2 > cases.len(), "{failed} of {}", cases.len());
     assert_eq!(with(&outcomes, Verdict::Inconclusive), Vec::<String>::new());
+    // The others are about what devices send over MQTT.
+    let failed = with(&outcomes, Verdict::Fail).len();
+    assert!(failed >= 8, "{failed} of {}", cases.len());
 }
 
 #[tokio::test]

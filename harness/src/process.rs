@@ -1,7 +1,7 @@
 //! A program under test as a child process: a group of its own, its output captured, ended with
 //! everything it started.
 //!
-//! Where the program that starts it calls [`keep`] first, a [`keeper`] stands between the two.
+//! Where the program that starts it calls [`keep`] first, a keeper stands between the two.
 
 mod keeper;
 pub(crate) mod tree;
@@ -266,7 +266,7 @@ impl Process {
         }
         let until = Instant::now() + KEEPER_END;
         while self.exited().is_none() && Instant::now() < until {
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::park_timeout(LOOK_AGAIN);
         }
     }
 

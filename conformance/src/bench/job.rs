@@ -15,9 +15,6 @@ use crate::verdict::{Checked, Stop};
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
 const JOB_END: Duration = Duration::from_secs(60);
 
-/// How long a case may wait for others that have jobs: most cases of a suite, one after the other.
-const TURN_MAX: Duration = Duration::from_secs(3600);
-
 /// Every state of a job (JOB-031).
 const STATUSES: [&str; 9] = [
     "queued",
@@ -224,8 +221,7 @@ impl Bench {
     async fn take_turn(&mut self) -> Checked {
         if self.job_turn.is_none() {
             let turn = Arc::clone(&self.target.job_turns).acquire_owned();
-            let late = || Stop::Inconclusive(format!("no turn to have jobs within {TURN_MAX:?}"));
-            let turn = self.courtesy.during(TURN_MAX, turn).await.ok_or_else(late)?;
+            let turn = self.turn("have jobs", turn).await?;
             self.job_turn = Some(turn.map_err(|error| Stop::Harness(error.to_string()))?);
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! sentence was broken, even where the case is about another one.
 
 pub mod agent;
+mod configuration;
 mod connection;
 mod control;
 mod device;
@@ -27,6 +28,7 @@ use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
 
+use configuration::ConfigurationTurn;
 pub use connection::{Connection, Notification, TwinAnswer};
 pub use device::{Login, Upgrade};
 pub use device_job::{Asked, Lwm2m};
@@ -54,6 +56,8 @@ pub const ROLLOUT: Duration = Duration::from_secs(60);
 pub const ALIVE: Duration = Duration::from_secs(5);
 /// How long one case may wait in real time where the hub's clock cannot be moved.
 pub const REAL_TIME_MAX: Duration = Duration::from_secs(600);
+/// How long a case may wait for its turn: most cases of a suite, one after the other.
+const TURN_MAX: Duration = Duration::from_secs(3600);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -124,6 +128,8 @@ pub struct Bench {
     jobs: Vec<String>,
     /// Held by a case that has jobs.
     job_turn: Option<OwnedSemaphorePermit>,
+    /// Held by a case that has configurations.
+    configuration_turn: Option<ConfigurationTurn>,
     findings: Vec<Finding>,
     checked: BTreeSet<&'static str>,
 }
@@ -154,6 +160,7 @@ impl Bench {
             borrowed: Vec::new(),
             jobs: Vec::new(),
             job_turn: None,
+            configuration_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),
         }
@@ -357,6 +364,12 @@ impl Bench {
         tokio::time::sleep(Duration::from_millis(self.target.profile.settle_ms)).await;
     }
 
+    /// Waits for a turn among cases, which is not counted against this case's budget.
+    async fn turn<T>(&self, to: &str, turn: impl Future<Output = T>) -> Checked<T> {
+        let late = || Stop::Inconclusive(format!("no turn to {to} within {TURN_MAX:?}"));
+        self.courtesy.during(TURN_MAX, turn).await.ok_or_else(late)
+    }
+
     /// A short pause before another look at something that is not there yet.
     pub async fn look_again(&self) {
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -385,6 +398,7 @@ impl Bench {
                 self.leftovers.remove(&leftover);
             }
         }
+        self.configuration_turn = None;
     }
 
     pub(crate) fn into_findings(self) -> (Vec<Finding>, BTreeSet<&'static str>) {
@@ -413,6 +427,7 @@ pub(crate) async fn remove(target: &Target, leftover: &Leftover, recorder: &Reco
         let Ok(answer) = answer else { return false };
         let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
         if !courtesy.recovers(status, asked, attempt).await {
+            target.bears.count(courtesy.recovered());
             // A job that has run, or was never created, refuses: nothing is left to do then.
             return answer.status.is_success() || status == 404 || is_job;
         }

@@ -179,10 +179,9 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
     check_scheme("--http", hub.http.as_ref(), [Scheme::Http, Scheme::Https])?;
     check_scheme("--control", hub.control.as_ref(), [Scheme::Http, Scheme::Https])?;
     let trust = match &hub.ca {
-        None => Trust::machine(),
-        Some(path) => Trust::file(path),
+        None => Trust::machine().map_err(Trouble::environment)?,
+        Some(path) => Trust::file(path).map_err(Trouble::usage)?,
     };
-    let trust = trust.map_err(Trouble::usage)?;
     Ok(Some(Parts {
         mqtt: hub.mqtt.clone(),
         http: hub.http.clone(),

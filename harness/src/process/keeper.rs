@@ -13,11 +13,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process,
-    kill_process_group, set_child_subreaper, set_dumpable_behavior, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, wait,
 };
 
 use super::tree;
@@ -30,12 +30,6 @@ pub(super) const SELF: &str = "/proc/self/exe";
 
 /// What the suite writes to have the program told to end: SIGTERM.
 pub(super) const TERMINATE: u8 = b'T';
-
-/// How long the keeper tries to end what is left. Only what nobody can kill takes longer.
-const END: Duration = Duration::from_secs(3);
-
-/// Pause between two looks at what is left.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The exit code when the program cannot be started, as shells have it.
 const NOT_STARTED: u8 = 127;
@@ -71,7 +65,7 @@ fn run(command: Vec<OsString>) -> ExitCode {
             writeln!(std::io::stderr(), "cannot start {}: {error}", program.display());
         ExitCode::from(NOT_STARTED)
     };
-    if let Err(error) = set_child_subreaper(Some(getpid())) {
+    if let Err(error) = adopt_orphans() {
         return not_started(error.into());
     }
     let started = Command::new(program)
@@ -92,6 +86,18 @@ fn run(command: Vec<OsString>) -> ExitCode {
         Some(status) => end_like(status),
         None => ExitCode::FAILURE,
     }
+}
+
+/// Has this process adopt whatever loses its parent among what it starts.
+#[cfg(target_os = "linux")]
+fn adopt_orphans() -> rustix::io::Result<()> {
+    set_child_subreaper(Some(getpid()))
+}
+
+/// There is no such thing elsewhere, and nobody asks for keepers there.
+#[cfg(not(target_os = "linux"))]
+fn adopt_orphans() -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
 }
 
 /// Does what the suite says, until it says nothing more.
@@ -120,16 +126,17 @@ fn ended(child: Pid) -> Option<WaitStatus> {
 }
 
 /// Kills whatever is left, until nothing is.
+///
+/// Who dies leaves its children to the keeper, and its own end wakes it: so whatever was started while
+/// it looked is found in the next round. Only what nobody can kill keeps it; the suite ends it then.
 fn end_all() {
-    let until = Instant::now() + END;
     loop {
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let left = tree::descendants(getpid().as_raw_nonzero().get());
-        if left.is_empty() || Instant::now() >= until {
-            return;
+        tree::kill_all(&tree::descendants(getpid().as_raw_nonzero().get()));
+        match wait(WaitOptions::empty()) {
+            Ok(_) => while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {},
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
         }
-        tree::kill_all(&left);
-        thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -142,8 +149,12 @@ fn end_like(status: WaitStatus) -> ExitCode {
     let number = status.terminating_signal().unwrap_or_default();
     if let Some(signal) = Signal::from_named_raw(number) {
         // The program has left a core file, where it was to leave one.
+        #[cfg(target_os = "linux")]
         let _only_a_file_more = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        let _told_by_the_code_then = kill_process(getpid(), signal);
+        // Some signals are handled once, by what looks for overflows of the stack.
+        for _ in 0..2 {
+            let _told_by_the_code_then = kill_process(getpid(), signal);
+        }
     }
     ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX))
 }

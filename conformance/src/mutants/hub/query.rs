@@ -17,7 +17,7 @@ const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
 const CONTINUATION: &str = "x-ms-continuation";
 
 /// All of the subject.
-pub(super) const MUTANTS: &[&[Mutant]] = &[PAGES, COLLECTION, LANGUAGE];
+pub(super) const MUTANTS: &[&[Mutant]] = &[PAGES, OTHER_PAGES, COLLECTION, LANGUAGE, EDGES];
 
 const PAGES: &[Mutant] = &[
     Mutant {
@@ -144,6 +144,54 @@ const PAGES: &[Mutant] = &[
         },
     },
 ];
+
+/// Defects of pages of other rows than device twins.
+const OTHER_PAGES: &[Mutant] = &[
+    Mutant {
+        id: "query-projections-on-one-page",
+        title: "Projections come on one page",
+        requirements: &["QRY-008"],
+        overlay: || without_header("SELECT deviceId FROM devices", MAX_ITEM_COUNT),
+    },
+    Mutant {
+        id: "query-groups-on-one-page",
+        title: "Groups come on one page",
+        requirements: &["QRY-008"],
+        overlay: || without_header("GROUP BY", MAX_ITEM_COUNT),
+    },
+    Mutant {
+        id: "query-modules-first-page-again",
+        title: "The page after the first one of modules is the first one",
+        requirements: &["QRY-009"],
+        overlay: || without_header("FROM devices.modules", CONTINUATION),
+    },
+    Mutant {
+        id: "query-job-rows-first-page-again",
+        title: "The page after the first one of rows of jobs is the first one",
+        requirements: &["QRY-009"],
+        overlay: || without_header("FROM devices.jobs", CONTINUATION),
+    },
+    Mutant {
+        id: "query-item-type-first-page-only",
+        title: "Only the first page says what its rows are",
+        requirements: &["QRY-004", "QRY-005"],
+        overlay: || {
+            on_answer(
+                |request| is_query(request) && request.headers().contains_key(CONTINUATION),
+                |response| drop(response.headers_mut().remove(ITEM_TYPE)),
+            )
+        },
+    },
+];
+
+/// Hides a header of queries with `words` in them.
+fn without_header(words: &'static str, header: &'static str) -> Box<dyn Overlay> {
+    on_request(move |request| {
+        if is_query(request) && String::from_utf8_lossy(request.body()).contains(words) {
+            request.headers_mut().remove(header);
+        }
+    })
+}
 
 /// A defect of the language: what the model reads instead of what was asked.
 macro_rules! misread {
@@ -314,6 +362,42 @@ const LANGUAGE: &[Mutant] = &[
     },
 ];
 
+/// Defects that only some values bring to light.
+const EDGES: &[Mutant] = &[
+    Mutant {
+        id: "query-disabled-left-out",
+        title: "Devices that are disabled are not found",
+        requirements: &["QRY-030"],
+        overlay: || leaving_out(|row| row["status"] == "disabled"),
+    },
+    Mutant {
+        id: "query-untouched-left-out",
+        title: "Devices whose twin nobody has written are not found",
+        requirements: &["QRY-030"],
+        overlay: || leaving_out(|row| row["version"] == 2),
+    },
+    misread!("query-zero-undefined", "Zero is not defined", "QRY-039", "IS_DEFINED(tags.n)" => "(IS_DEFINED(tags.n) AND tags.n != 0)"),
+    misread!("query-false-undefined", "False is not defined", "QRY-039", "IS_DEFINED(tags.on)" => "tags.on = true"),
+    misread!("query-empty-text-undefined", "An empty text is not defined", "QRY-039", "IS_DEFINED(tags.text)" => "(IS_DEFINED(tags.text) AND tags.text != '')"),
+    misread!("query-arrays-undefined", "Arrays are not defined", "QRY-039", "IS_DEFINED(tags.list)" => "false"),
+    misread!("query-zero-equals-nothing", "Nothing equals zero", "QRY-035", "tags.n = 0" => "false"),
+    misread!("query-empty-text-equals-nothing", "Nothing equals an empty text", "QRY-033", "tags.text = ''" => "false"),
+    misread!("query-missing-at-most", "A missing number is at most any other", "QRY-040", "tags.n <= 100" => "(tags.n <= 100 OR NOT IS_DEFINED(tags.n))"),
+    misread!("query-missing-below", "A missing number is below zero", "QRY-040", "tags.n < 0" => "(tags.n < 0 OR NOT IS_DEFINED(tags.n))"),
+    misread!("query-fractions-cut", "Numbers lose their fraction when they are compared", "QRY-035", "tags.n > 2" => "tags.n >= 3"),
+    misread!("query-numbers-of-24-bits", "Numbers are compared with 24 bits", "QRY-035", "tags.count = 16777217" => "(tags.count = 16777216 OR tags.count = 16777217)"),
+    misread!("query-constant-left-swapped", "A constant on the left is read as one on the right", "QRY-035", "2.5 < tags.n" => "tags.n < 2.5"),
+    misread!("query-strings-any-case", "Strings are equal in any case", "QRY-033", "tags.word = 'pump'" => "tags.word IN ['pump', 'Pump']"),
+    misread!("query-strings-padded", "Blanks at the end of a string do not count", "QRY-033", "tags.word = 'pump'" => "tags.word IN ['pump', 'pump ']"),
+    misread!("query-words-in-strings", "AND inside a string joins conditions", "QRY-033", "'pump AND valve'" => "'pump' AND 'valve'"),
+    misread!("query-in-first-five", "IN looks at the first five elements", "QRY-037", ", 'w6', 'w7', 'w8', 'w9', 'last']" => "]"),
+    misread!("query-whole-quotients", "A quotient loses its fraction", "QRY-049", "tags.n / 2 = 2.5" => "tags.n / 2 = 2"),
+    misread!("query-differences-from-the-right", "Differences are taken from right to left", "QRY-049", "10 - tags.n - 2" => "10 - (tags.n - 2)"),
+    misread!("query-hexadecimal-small-only", "Hexadecimal digits are small letters", "QRY-048", "0xFF" => "0"),
+    misread!("query-largest-from-zero", "The largest number is at least zero", "QRY-058", "MAX(tags.rate) AS hi" => "SUM(tags.none) AS hi"),
+    misread!("query-groups-before-condition", "Groups are made before the condition is looked at", "QRY-057", "AND tags.site = 'n'" => ""),
+];
+
 /// An overlay that answers queries with `words` in them 500.
 fn failing(words: &'static str) -> Box<dyn Overlay> {
     on_answer(
@@ -339,6 +423,17 @@ fn on_rows(mut edit: impl FnMut(&mut Response<Bytes>) + Send + 'static) -> Box<d
         if response.status().is_success() {
             edit(response);
         }
+    })
+}
+
+/// Leaves rows out.
+fn leaving_out(is_left_out: fn(&Value) -> bool) -> Box<dyn Overlay> {
+    on_rows(move |response| {
+        edit_json(response.body_mut(), |rows| {
+            if let Value::Array(rows) = rows {
+                rows.retain(|row| !is_left_out(row));
+            }
+        });
     })
 }
 

@@ -77,6 +77,20 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Need::Tls, Need::DeviceAuthority],
         run: body!(authority_other_name),
     },
+    Case {
+        id: "auth-authority-longer-name",
+        title: "A certificate of a registered authority connects no device with a longer name",
+        requirements: &["HUB-AUTH-020"],
+        needs: &[Need::Tls, Need::DeviceAuthority],
+        run: body!(authority_longer_name),
+    },
+    Case {
+        id: "auth-authority-nobodys",
+        title: "A certificate that names the device and is signed by nobody known is refused",
+        requirements: &["HUB-AUTH-020"],
+        needs: &[Need::Tls, Need::DeviceAuthority],
+        run: body!(authority_unknown),
+    },
 ];
 
 async fn thumbprint(bench: &mut Bench) -> Checked {
@@ -169,6 +183,27 @@ async fn authority_other_name(bench: &mut Bench) -> Checked {
     accepted(bench, "HUB-AUTH-020", "a certificate that names the device", &good).await?;
     let wrong = login(bench, &other, &certificate);
     refused(bench, "HUB-AUTH-020", "a certificate that names another device", &wrong).await
+}
+
+async fn authority_longer_name(bench: &mut Bench) -> Checked {
+    let device = authority_device(bench).await?;
+    let longer = Identity::device(format!("{}x", device.device));
+    bench.claim(&longer.device);
+    register(bench, &longer, json!({ "type": "certificateAuthority" })).await?;
+    let certificate = bench.device_certificate(&device.device)?;
+    let good = login(bench, &device, &certificate);
+    accepted(bench, "HUB-AUTH-020", "a certificate that names the device", &good).await?;
+    let wrong = login(bench, &longer, &certificate);
+    refused(bench, "HUB-AUTH-020", "a certificate that names the start of the id", &wrong).await
+}
+
+async fn authority_unknown(bench: &mut Bench) -> Checked {
+    let device = authority_device(bench).await?;
+    let known = bench.device_certificate(&device.device)?;
+    let good = login(bench, &device, &known);
+    accepted(bench, "HUB-AUTH-020", "a certificate of a registered authority", &good).await?;
+    let wrong = login(bench, &device, &certificate(&device.device)?);
+    refused(bench, "HUB-AUTH-020", "a certificate that the device signed itself", &wrong).await
 }
 
 fn self_signed_device(bench: &mut Bench) -> Identity {

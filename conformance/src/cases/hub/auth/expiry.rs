@@ -69,6 +69,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(ends_connection_module),
     },
     Case {
+        id: "auth-token-ends-busy-connection",
+        title: "The connection of a device that sends all the time ends with its token, too",
+        requirements: &["HUB-AUTH-015"],
+        needs: &[Need::Clock],
+        run: body!(ends_busy_connection),
+    },
+    Case {
         id: "auth-grace",
         title: "A connection is closed no later than ten minutes after its token ended",
         requirements: &["HUB-AUTH-016"],
@@ -175,6 +182,22 @@ async fn demand_end(bench: &mut Bench, who: &Registered) -> Checked {
     bench.advance(LIFE / 2 + GRACE).await?;
     bench.advance(DIFFERENCE).await?;
     demand_closed(bench, "HUB-AUTH-015", &mut short).await?;
+    demand_lasting(bench, &mut long).await
+}
+
+/// A device that is never silent for long does not outlive its token either.
+async fn ends_busy_connection(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let (mut short, mut long) = short_and_long(bench, &device).await?;
+    let end = LIFE + GRACE + DIFFERENCE;
+    let mut passed = Duration::ZERO;
+    while passed <= end && short.is_open().await? {
+        bench.advance(end / 4).await?;
+        passed += end / 4;
+    }
+    let is_open = short.is_open().await?;
+    let allowed = "a closed connection after the end of its token";
+    bench.demand("HUB-AUTH-015", !is_open, allowed, "an open one");
     demand_lasting(bench, &mut long).await
 }
 

@@ -77,6 +77,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Need::Policies],
         run: body!(twin_refused_module),
     },
+    Case {
+        id: "auth-method-refused",
+        title: "Without ServiceConnect no method is called and no twin is queried",
+        requirements: &["HUB-AUTH-028"],
+        needs: &[Need::Policies],
+        run: body!(method_refused),
+    },
 ];
 
 async fn registry_read(bench: &mut Bench) -> Checked {
@@ -113,6 +120,12 @@ async fn creates_nothing(bench: &mut Bench, requirement: &'static str, policy: &
         let call = (Method::PUT, path.as_str(), Some(&body));
         demand_status(bench, requirement, Some(&token), call, 401).await?;
         demand_own(bench, requirement, (Method::GET, &path, None), 404).await?;
+        if identity.module.is_none() {
+            let item = json!([{ "id": device, "importMode": "create" }]);
+            let call = (Method::POST, "/devices", Some(&item));
+            demand_status(bench, requirement, Some(&token), call, 401).await?;
+            demand_own(bench, requirement, (Method::GET, &path, None), 404).await?;
+        }
         let created = bench.call(Method::PUT, &path, IfMatch::Absent, Some(&body)).await?;
         let holds = created.status.is_success();
         bench.demand(creates, holds, "success with RegistryWrite", created.to_string());
@@ -185,6 +198,26 @@ async fn twin_refused_module(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     let module = bench.module(&device, "vision").await?.identity;
     demand_twin_closed(bench, &module).await
+}
+
+async fn method_refused(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let module = bench.module(&device, "vision").await?.identity;
+    let query = json!({ "query": "SELECT COUNT() AS total FROM devices" });
+    let call = json!({ "methodName": "reboot", "payload": null });
+    let (of_device, of_module) = (twin_path(&device.identity), twin_path(&module));
+    let of_device = (format!("{of_device}/methods"), &call, 404);
+    let of_module = (format!("{of_module}/methods"), &call, 404);
+    for (path, body, own) in [of_device, of_module, ("/devices/query".to_owned(), &query, 200)] {
+        // With all rights there is nobody to answer, but no doubt that the call is allowed.
+        demand_own(bench, "HUB-AUTH-028", (Method::POST, &path, Some(body)), own).await?;
+        for policy in ["registryReadWrite", "registryRead", "device"] {
+            let token = bench.policy_token(policy, "")?;
+            let call = (Method::POST, path.as_str(), Some(body));
+            demand_status(bench, "HUB-AUTH-028", Some(&token), call, 401).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn demand_twin_closed(bench: &mut Bench, identity: &Identity) -> Checked {

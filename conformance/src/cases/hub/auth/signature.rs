@@ -1,5 +1,6 @@
 //! What is signed, and how a token may be written (HUB-AUTH-003 to -005).
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 use twinspec_model::auth;
@@ -8,7 +9,7 @@ use twinspec_model::wire::percent;
 
 use super::token::{
     accepted, demand_post, demand_read, demand_status, flipped, login, ordered, refused,
-    registry_path, run_token, telemetry_path, token,
+    registry_path, reregister, run_token, telemetry_path, token,
 };
 use crate::bench::Bench;
 use crate::body;
@@ -58,6 +59,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-AUTH-005"],
         needs: &[],
         run: body!(wrong_key),
+    },
+    Case {
+        id: "auth-replaced-key",
+        title: "A CONNECT with a token signed with a key that was replaced is refused",
+        requirements: &["HUB-AUTH-005"],
+        needs: &[],
+        run: body!(replaced_key),
+    },
+    Case {
+        id: "auth-no-signature",
+        title: "A CONNECT of a device with keys without any password is refused",
+        requirements: &["HUB-AUTH-005"],
+        needs: &[],
+        run: body!(no_signature),
     },
     Case {
         id: "auth-wrong-signature-service",
@@ -159,6 +174,32 @@ async fn wrong_key(bench: &mut Bench) -> Checked {
     let token = token(bench, &device.identity, OTHER_KEY, bench.in_an_hour());
     let wrong = login(bench, &device.identity, token);
     refused(bench, "HUB-AUTH-005", "a key that is not registered", &wrong).await
+}
+
+async fn replaced_key(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let old = bench.login(&device);
+    accepted(bench, "HUB-AUTH-001", "the registered key", &old).await?;
+    let (new, other) = (OTHER_KEY, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
+    let keys = json!({ "primaryKey": new, "secondaryKey": other });
+    let authentication = json!({ "type": "sas", "symmetricKey": keys });
+    reregister(bench, &device.identity, authentication).await?;
+    let token = token(bench, &device.identity, new, bench.in_an_hour());
+    let good = login(bench, &device.identity, token);
+    accepted(bench, "HUB-AUTH-001", "the new key", &good).await?;
+    refused(bench, "HUB-AUTH-005", "the key that was replaced", &old).await
+}
+
+async fn no_signature(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let good = bench.login(&device);
+    accepted(bench, "HUB-AUTH-001", "the right signature", &good).await?;
+    for (what, password) in [("no password", None), ("an empty password", Some(Bytes::new()))] {
+        let mut wrong = bench.login(&device);
+        wrong.connect.password = password;
+        refused(bench, "HUB-AUTH-005", what, &wrong).await?;
+    }
+    Ok(())
 }
 
 async fn wrong_signature_service(bench: &mut Bench) -> Checked {

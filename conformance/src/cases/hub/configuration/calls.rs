@@ -58,6 +58,7 @@ pub(super) async fn put(
     if_match: IfMatch<'_>,
     document: &Value,
 ) -> Checked<Answer> {
+    bench.configure().await?;
     let path = configuration_path(id_of(document));
     bench.call(Method::PUT, &path, if_match, Some(document)).await
 }

@@ -7,6 +7,7 @@ mod everyone;
 mod ids;
 mod leave;
 mod metrics;
+mod occasions;
 mod open_points;
 mod rollout;
 mod update;
@@ -22,6 +23,7 @@ pub const CASES: &[&[Case]] = &[
     rollout::CASES,
     winner::CASES,
     leave::CASES,
+    occasions::CASES,
     everyone::CASES,
     content::CASES,
     metrics::CASES,

@@ -105,7 +105,11 @@ async fn other_members(bench: &mut Bench) -> Checked {
         ("metrics", json!({ "queries": queries })),
     ];
     for (name, value) in changes.clone() {
-        current = update(bench, "HUB-CFG-003", &current, name, value).await?;
+        let updated = update(bench, "HUB-CFG-003", &current, name, value).await?;
+        let (old, new) = (etag_of(&current), etag_of(&updated));
+        let allowed = format!("another etag than {old} with other {name}");
+        bench.demand("HUB-CFG-003", old != new && !new.is_empty(), allowed, new);
+        current = updated;
     }
     let found = read(bench, "HUB-CFG-003", id_of(&current)).await?;
     for (name, value) in changes {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use twinspec_harness::device::Seen;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos, Subscribe, Unsubscribe};
+use twinspec_model::wire::topic::Filter;
 
 use super::login::demand_accepted;
 use crate::bench::{ANSWER, Bench, Connection, Registered};
@@ -62,6 +63,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-CONN-024"],
         needs: &[Need::Clock],
         run: body!(publish_restarts_timer),
+    },
+    Case {
+        id: "connection-twin-get-restarts-timer",
+        title: "A device that only publishes at QoS 0 stays connected",
+        requirements: &["HUB-CONN-024"],
+        needs: &[Need::Clock],
+        run: body!(twin_get_restarts_timer),
     },
     Case {
         id: "connection-any-packet-restarts-timer",
@@ -169,6 +177,14 @@ async fn publish_restarts_timer(bench: &mut Bench) -> Checked {
     .await
 }
 
+async fn twin_get_restarts_timer(bench: &mut Bench) -> Checked {
+    demand_kept_by(bench, |connection, _| {
+        let topic = format!("$iothub/twin/GET/?$rid={}", connection.new_rid());
+        Packet::Publish(Publish::at_most_once(topic, ""))
+    })
+    .await
+}
+
 async fn any_packet_restarts_timer(bench: &mut Bench) -> Checked {
     let mut subscribes = false;
     demand_kept_by(bench, |connection, _| {
@@ -196,6 +212,7 @@ async fn demand_kept_by(
 ) -> Checked {
     let device = bench.device().await?;
     let mut connection = connect(bench, "HUB-CONN-007", &device, 10).await?;
+    connection.subscribe(&Filter::TwinResponse, Qos::AtMostOnce).await?;
     for _ in 0..5 {
         bench.advance(Duration::from_secs(8)).await?;
         let packet = packet(&mut connection, &device);

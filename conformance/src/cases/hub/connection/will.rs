@@ -49,6 +49,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(will_after_violation),
     },
     Case {
+        id: "connection-will-after-take-over",
+        title: "The will of a connection that a newer one replaces is emitted",
+        requirements: &["HUB-CONN-025"],
+        needs: &[Need::Control],
+        run: body!(will_after_take_over),
+    },
+    Case {
         id: "connection-no-will-after-goodbye",
         title: "The will of a device that says goodbye is not emitted",
         requirements: &["HUB-CONN-026"],
@@ -101,6 +108,14 @@ async fn will_after_silence(bench: &mut Bench) -> Checked {
     bench.advance(Duration::from_secs(KEEP_ALIVE.into()).mul_f64(1.8)).await?;
     connection.closed("HUB-CONN-021").await?;
     demand_will(bench, &device, "silent").await.map(drop)
+}
+
+async fn will_after_take_over(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut older = connect_with_will(bench, &device, "", "ousted").await?;
+    let _newer = bench.connect(&device).await?;
+    older.closed("HUB-CONN-019").await?;
+    demand_will(bench, &device, "ousted").await.map(drop)
 }
 
 async fn will_after_violation(bench: &mut Bench) -> Checked {

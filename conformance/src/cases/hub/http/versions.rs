@@ -80,11 +80,17 @@ async fn refused(bench: &mut Bench, requirement: &'static str, query: &str) -> C
     let is_there = |answer: &Answer| answer.status.as_u16() == 200;
     watch(bench, &identity_path(&device), is_there).await?;
     let patch = json!({ "tags": { "written": true } });
+    let call = json!({ "methodName": "reboot", "payload": null });
+    let query_text = json!({ "query": "SELECT COUNT() AS total FROM devices" });
     let calls = [
         (Method::GET, identity_path(&device), None),
         (Method::GET, twin_path(&device), None),
         (Method::PATCH, twin_path(&device), Some(&patch)),
         (Method::GET, "/statistics/devices".to_owned(), None),
+        (Method::GET, "/configurations".to_owned(), None),
+        (Method::GET, "/jobs/v2/query".to_owned(), None),
+        (Method::POST, "/devices/query".to_owned(), Some(&query_text)),
+        (Method::POST, format!("{}/methods", twin_path(&device)), Some(&call)),
     ];
     for (method, path, body) in calls {
         if method == Method::GET {

@@ -83,6 +83,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(notified_once),
     },
     Case {
+        id: "job-twin-tags-only",
+        title: "A job that changes tags leaves the desired version alone",
+        requirements: &["HUB-META-004"],
+        needs: &[],
+        run: body!(tags_only),
+    },
+    Case {
         id: "job-twin-absent-device",
         title: "A twin job is completed without the device, which sees the values when it connects",
         requirements: &["JOB-053", "JOB-082"],
@@ -141,6 +148,18 @@ async fn by_ids(bench: &mut Bench) -> Checked {
     for (device, applied) in [(first, true), (second, true), (third, false)] {
         demand_wave(bench, "JOB-070", device, applied).await?;
     }
+    Ok(())
+}
+
+async fn tags_only(bench: &mut Bench) -> Checked {
+    let (marked, device) = Marked::one(bench).await?;
+    let version = |twin: &Value| at(twin, "/properties/desired/$version").clone();
+    let before = version(&bench.read_twin(&device.identity).await?);
+    let id = bench.start_job(&marked.wave()).await?;
+    completed(bench, "JOB-053", &id).await?;
+    marked.demand_wave(bench, "JOB-070", true).await?;
+    let after = version(&bench.read_twin(&device.identity).await?);
+    bench.equal_json("HUB-META-004", "$version of desired", &before, &after);
     Ok(())
 }
 

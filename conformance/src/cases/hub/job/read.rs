@@ -1,10 +1,13 @@
 //! What GET shows of a job (JOB-030 to -036, -050).
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
 use super::tools::{
-    Marked, at, demand_error, ended, field, go, judge, starting_in, time, wave, with, without,
+    Marked, at, completed, demand_error, ended, field, go, judge, patient, serve, starting_in,
+    time, wave, with, without,
 };
 use crate::bench::{Bench, IfMatch, job_path, method_job, twin_job};
 use crate::body;
@@ -61,6 +64,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["JOB-034", "JOB-035"],
         needs: &[],
         run: body!(end_time),
+    },
+    Case {
+        id: "job-read-end-time-method",
+        title: "The end time of a method job comes with its end, too",
+        requirements: &["JOB-034"],
+        needs: &[],
+        run: body!(end_time_method),
+    },
+    Case {
+        id: "job-read-start-with-offset",
+        title: "A start time with an offset from UTC is shown as the same moment",
+        requirements: &["JOB-032"],
+        needs: &[],
+        run: body!(start_with_offset),
     },
     Case {
         id: "job-read-times-waiting",
@@ -204,6 +221,31 @@ async fn end_time(bench: &mut Bench) -> Checked {
     let now = bench.now().await?;
     let ended = time(&job, "endTime").filter(|end| *end <= now);
     bench.demand("JOB-034", ended.is_none(), "no end of a job that waits", job.to_string());
+    Ok(())
+}
+
+async fn end_time_method(bench: &mut Bench) -> Checked {
+    let (marked, device) = Marked::one(bench).await?;
+    let mut connection = patient(bench, &device).await?;
+    let id = bench.start_job(&marked.go()).await?;
+    serve(bench, "JOB-077", &mut connection, (200, "null")).await?;
+    let job = completed(bench, "JOB-053", &id).await?;
+    let (start, end) = (time(&job, "startTime"), time(&job, "endTime"));
+    let holds = end.is_some() && start.is_some() && end >= start;
+    bench.demand("JOB-034", holds, "an endTime from startTime on", job.to_string());
+    Ok(())
+}
+
+async fn start_with_offset(bench: &mut Bench) -> Checked {
+    let body = starting_in(bench, twin_job("deviceId = 'nobody'", &wave()), 7200).await?;
+    let Some(start) = time(&body, "startTime") else { return Ok(()) };
+    // The clock on the wall two hours to the east of Greenwich.
+    let wall = start.after(Duration::from_secs(7200)).to_string().replace('Z', "+02:00");
+    let id = bench.start_job(&with(body, "startTime", wall.clone())).await?;
+    let job = bench.read_job(&id).await?;
+    let shown = time(&job, "startTime");
+    let allowed = format!("startTime {start}, as {wall} means");
+    bench.demand("JOB-032", shown == Some(start), allowed, job.to_string());
     Ok(())
 }
 

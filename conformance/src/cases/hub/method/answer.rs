@@ -89,7 +89,7 @@ async fn answer_qos_1(bench: &mut Bench) -> Checked {
 }
 
 async fn answer_status_unusual(bench: &mut Bench) -> Checked {
-    demand_statuses(bench, &[222, 299, 1234]).await
+    demand_statuses(bench, &[222, 299, 1234, 0, -1, 65_536, 2_147_483_647]).await
 }
 
 async fn answer_status_error(bench: &mut Bench) -> Checked {
@@ -110,7 +110,8 @@ async fn demand_statuses(bench: &mut Bench, statuses: &[i64]) -> Checked {
 
 async fn answer_text_kept(bench: &mut Bench) -> Checked {
     let mut line = Line::open(bench).await?;
-    let text = r#"{"name":"x","t":"2031-01-02T03:04:05.1234567+01:00"}"#;
+    // Neither in the order of the alphabet nor in the shortest form.
+    let text = r#"{"z":"x","name":1.50,"t":"2031-01-02T03:04:05.1234567+01:00"}"#;
     let body = call("measure", &json!(1));
     let answer = line.exchange(bench, "HUB-METH-004", &body, (200, text)).await?.answer;
     let kept = String::from_utf8_lossy(&answer.body).contains(text);

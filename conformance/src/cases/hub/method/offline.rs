@@ -160,9 +160,11 @@ async fn offline_at_once(bench: &mut Bench) -> Checked {
 
 async fn unknown_device(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let path = format!("/twins/{}-missing/methods", device.identity.device);
-    let answer = posted(bench, &path).await?;
-    demand_error(bench, "HUB-METH-018", &answer, (404_001, "DeviceNotFound"));
+    for rest in ["methods", "modules/vision/methods"] {
+        let path = format!("/twins/{}-missing/{rest}", device.identity.device);
+        let answer = posted(bench, &path).await?;
+        demand_error(bench, "HUB-METH-018", &answer, (404_001, "DeviceNotFound"));
+    }
     Ok(())
 }
 

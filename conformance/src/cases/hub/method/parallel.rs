@@ -40,6 +40,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[],
         run: body!(parallel_devices),
     },
+    Case {
+        id: "method-answer-of-another",
+        title: "What another device answers to the same request id completes no call",
+        requirements: &["HUB-METH-021"],
+        needs: &[],
+        run: body!(answer_of_another),
+    },
 ];
 
 async fn parallel_reversed(bench: &mut Bench) -> Checked {
@@ -101,4 +108,17 @@ async fn parallel_devices(bench: &mut Bench) -> Checked {
         demand_computed(bench, call, number).await?;
     }
     Ok(())
+}
+
+async fn answer_of_another(bench: &mut Bench) -> Checked {
+    let mut called = Line::open(bench).await?;
+    let mut other = Line::open(bench).await?;
+    let call = called.call(bench, &call("compute", &json!(0))).await;
+    let request = called.connection.method_request("HUB-METH-021").await?;
+    other.connection.respond(&request, 200, r#"{"computed":99}"#).await?;
+    // Kept or closed, the hub has read it: what it does with an unknown request id is open.
+    let _open_or_not = other.connection.is_open().await?;
+    bench.demand("HUB-METH-021", call.is_open(), "a call that waits", "an answer of another");
+    called.connection.respond(&request, 200, r#"{"computed":0}"#).await?;
+    demand_computed(bench, call, 0).await
 }

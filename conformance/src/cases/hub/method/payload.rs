@@ -25,6 +25,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(payload_scalars),
     },
     Case {
+        id: "method-payload-text-kept",
+        title: "A compact payload reaches the device to the letter",
+        requirements: &["HUB-METH-002"],
+        needs: &[],
+        run: body!(payload_text_kept),
+    },
+    Case {
         id: "method-payload-null",
         title: "A null payload reaches the device as null",
         requirements: &["HUB-METH-003"],
@@ -82,6 +89,18 @@ async fn demand_delivered(bench: &mut Bench, payloads: &[Value]) -> Checked {
         bench.demand("HUB-METH-002", same, format!("the body {payload}"), format!("{text:?}"));
     }
     Ok(())
+}
+
+async fn payload_text_kept(bench: &mut Bench) -> Checked {
+    let mut line = Line::open(bench).await?;
+    // Neither in the order of the alphabet nor in the shortest form.
+    let text = r#"{"z":1.50,"a":{"t":"2031-01-02T03:04:05.1234567+01:00","b":[3]}}"#;
+    let body = format!(r#"{{"methodName":"set","payload":{text},"connectTimeoutInSeconds":30}}"#);
+    let call = bench.invoke_text(&line.who.identity, body).await;
+    let request = line.connection.method_request("HUB-METH-001").await?;
+    bench.equal("HUB-METH-002", "body", text.to_owned(), request.text());
+    line.connection.respond(&request, 200, "null").await?;
+    bench.outcome("HUB-METH-004", call).await.map(drop)
 }
 
 async fn payload_null(bench: &mut Bench) -> Checked {

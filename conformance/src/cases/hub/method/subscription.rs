@@ -20,6 +20,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(unsubscribe),
     },
     Case {
+        id: "method-subscription-to-one",
+        title: "A device that subscribes to one method is called by it and by no other",
+        requirements: &["HUB-METH-001", "HUB-METH-010"],
+        needs: &[],
+        run: body!(subscription_to_one),
+    },
+    Case {
         id: "method-subscription-survives-cut",
         title: "A device that reconnects after a broken connection is called without SUBSCRIBE",
         requirements: &["HUB-SESS-017"],
@@ -47,6 +54,22 @@ async fn unsubscribe(bench: &mut Bench) -> Checked {
     bench.settle().await;
     let request = line.demand_served(bench, "HUB-METH-001", &call("again", &json!(3))).await?;
     bench.equal("HUB-SESS-012", "method delivered next", "again", &request.name);
+    Ok(())
+}
+
+async fn subscription_to_one(bench: &mut Bench) -> Checked {
+    let who = bench.device().await?;
+    let mut connection = bench.connect(&who).await?;
+    let one = Filter::Methods { name: Some("reboot".to_owned()) };
+    connection.subscribe(&one, Qos::AtMostOnce).await?;
+    bench.settle().await;
+    let mut line = Line { who, connection };
+    line.demand_served(bench, "HUB-METH-001", &call("reboot", &json!(1))).await?;
+    let other = line.call(bench, &json!({ "methodName": "rebootAll", "payload": 2 })).await;
+    let answer = bench.outcome("HUB-METH-010", other).await?;
+    demand_error(bench, "HUB-METH-010", &answer, NOT_ONLINE);
+    let request = line.demand_served(bench, "HUB-METH-001", &call("reboot", &json!(3))).await?;
+    bench.equal("HUB-METH-010", "method delivered next", "reboot", &request.name);
     Ok(())
 }
 

@@ -49,6 +49,20 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Need::Clock],
         run: body!(wait_ends),
     },
+    Case {
+        id: "method-connect-wait-resumed",
+        title: "A call with a connect timeout is delivered when a device resumes its session",
+        requirements: &["HUB-METH-012", "HUB-SESS-017"],
+        needs: &[],
+        run: body!(wait_for_resumption),
+    },
+    Case {
+        id: "method-connect-wait-deaf",
+        title: "A call with a connect timeout fails as not online if the device never subscribes",
+        requirements: &["HUB-METH-010"],
+        needs: &[Need::Clock],
+        run: body!(wait_for_the_deaf),
+    },
 ];
 
 /// Looks at a call whose time is up before the clock is moved once more.
@@ -87,7 +101,37 @@ async fn wait_until_late(bench: &mut Bench) -> Checked {
 
 async fn wait_ends(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    let call = waiting_call(bench, &device, 20).await?;
+    demand_not_online(bench, "HUB-METH-012", &device).await?;
+    let mut line = Line::of(bench, device).await?;
+    line.demand_silence(bench, "HUB-METH-012").await
+}
+
+async fn wait_for_the_deaf(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut connection = bench.connect_and_listen(&device).await?;
+    connection.twin().await?;
+    demand_not_online(bench, "HUB-METH-010", &device).await
+}
+
+async fn wait_for_resumption(bench: &mut Bench) -> Checked {
+    let line = Line::open(bench).await?;
+    line.connection.disconnect().await?;
+    let connection = bench.connect(&line.who).await?;
+    let mut line = Line { who: line.who, connection };
+    line.demand_served(bench, "HUB-SESS-017", &call("before", &json!(1))).await?;
+    line.connection.disconnect().await?;
+    let call = waiting_call(bench, &line.who, 30).await?;
+    let connection = bench.connect(&line.who).await?;
+    demand_delivered(bench, connection, call).await
+}
+
+/// A call to `who` that nobody takes fails when its connect timeout is over.
+async fn demand_not_online(
+    bench: &mut Bench,
+    requirement: &'static str,
+    who: &Registered,
+) -> Checked {
+    let call = waiting_call(bench, who, 20).await?;
     bench.advance(Duration::from_secs(21)).await?;
     for _ in 0..LOOKS_MAX {
         if call.is_open() {
@@ -98,10 +142,9 @@ async fn wait_ends(bench: &mut Bench) -> Checked {
         // The hub may have read the call after the clock was moved.
         bench.advance(Duration::from_secs(21)).await?;
     }
-    let answer = bench.outcome("HUB-METH-012", call).await?;
-    demand_error(bench, "HUB-METH-012", &answer, NOT_ONLINE);
-    let mut line = Line::of(bench, device).await?;
-    line.demand_silence(bench, "HUB-METH-012").await
+    let answer = bench.outcome(requirement, call).await?;
+    demand_error(bench, requirement, &answer, NOT_ONLINE);
+    Ok(())
 }
 
 /// A call that waits up to `seconds` for `who`; the hub has had time to refuse it and has not.

@@ -63,6 +63,34 @@ pub(super) const CASES: &[Case] = &[
         run: body!(stale_etag_told),
     },
     Case {
+        id: "registry-bulk-stale-delete-told",
+        title: "A bulk item that deletes under an outdated etag fails and deletes nothing",
+        requirements: &["HUB-REG-030"],
+        needs: &[],
+        run: body!(stale_delete_told),
+    },
+    Case {
+        id: "registry-bulk-stale-twin-told",
+        title: "A bulk item that writes a twin under an outdated etag fails and writes nothing",
+        requirements: &["HUB-REG-030"],
+        needs: &[],
+        run: body!(stale_twin_told),
+    },
+    Case {
+        id: "registry-bulk-missing-told",
+        title: "A bulk call that updates and deletes what is not there says so of each item",
+        requirements: &["HUB-REG-030"],
+        needs: &[],
+        run: body!(missing_told),
+    },
+    Case {
+        id: "registry-bulk-modules",
+        title: "Bulk items with a module id create and delete modules and leave their device",
+        requirements: &["HUB-REG-028", "HUB-REG-029"],
+        needs: &[],
+        run: body!(modules),
+    },
+    Case {
         id: "registry-bulk-hundred",
         title: "A bulk call of 100 items is accepted",
         requirements: &["HUB-REG-032"],
@@ -244,5 +272,64 @@ async fn twice_refused(bench: &mut Bench) -> Checked {
     let is_named = answer.json().to_string().contains("DeviceDefinedMultipleTimes");
     let holds = answer.status.as_u16() == 400 && is_named;
     bench.demand("HUB-REG-034", holds, "400 DeviceDefinedMultipleTimes", answer.to_string());
+    Ok(())
+}
+
+async fn stale_delete_told(bench: &mut Bench) -> Checked {
+    let identity = Identity::device(bench.new_name());
+    let old = create(bench, "HUB-REG-001", &identity, json!({})).await?;
+    update(bench, "HUB-REG-008", IfMatch::Any, &old, json!({ "statusReason": "kept" })).await?;
+    let mut item = json!({ "id": identity.device, "importMode": "deleteIfMatchETag" });
+    set_etag(&mut item, &old);
+    let answer = bulk(bench, vec![item]).await?;
+    demand_errors(bench, &answer, &[identity.device.as_str()]);
+    let found = read(bench, &identity, |entity| text(entity, "/statusReason") == "kept").await?;
+    bench.equal("HUB-REG-030", "statusReason", "kept", text(&found, "/statusReason"));
+    Ok(())
+}
+
+async fn stale_twin_told(bench: &mut Bench) -> Checked {
+    let identity = bench.device().await?.identity;
+    let old = bench.read_twin(&identity).await?;
+    let kept = json!({ "tags": { "site": "kept" } });
+    bench.patch_twin(&identity, &kept).await?;
+    let item = json!({
+        "id": identity.device,
+        "importMode": "updateTwinIfMatchETag",
+        "twinETag": text(&old, "/etag"),
+        "tags": { "site": "lost" },
+    });
+    let answer = bulk(bench, vec![item]).await?;
+    demand_errors(bench, &answer, &[identity.device.as_str()]);
+    let twin = bench.read_twin(&identity).await?;
+    bench.equal("HUB-REG-030", "tags.site", "kept", text(&twin, "/tags/site"));
+    Ok(())
+}
+
+async fn missing_told(bench: &mut Bench) -> Checked {
+    let (updated, deleted) = (bench.new_name(), bench.new_name());
+    let items = vec![
+        creation("update", &updated, "nobody"),
+        json!({ "id": deleted, "importMode": "delete" }),
+    ];
+    let answer = bulk(bench, items).await?;
+    demand_errors(bench, &answer, &[updated.as_str(), deleted.as_str()]);
+    demand_gone(bench, "HUB-REG-030", &identity_path(&Identity::device(&updated))).await
+}
+
+async fn modules(bench: &mut Bench) -> Checked {
+    let device = bench.new_name();
+    let module = Identity::module(&device, "vision");
+    let item = |mode: &str| json!({ "id": device, "moduleId": "vision", "importMode": mode, "authentication": keys(3, 4) });
+    // A device and its module are two identities.
+    let answer = bulk(bench, vec![creation("create", &device, "new"), item("create")]).await?;
+    demand_success(bench, "HUB-REG-029", &answer);
+    let found = read(bench, &module, any).await?;
+    bench.equal("HUB-REG-028", "moduleId", "vision", text(&found, "/moduleId"));
+    let answer = bulk(bench, vec![item("delete")]).await?;
+    demand_success(bench, "HUB-REG-028", &answer);
+    demand_gone(bench, "HUB-REG-028", &identity_path(&module)).await?;
+    let found = read(bench, &Identity::device(&device), any).await?;
+    bench.equal("HUB-REG-028", "deviceId", device.as_str(), text(&found, "/deviceId"));
     Ok(())
 }

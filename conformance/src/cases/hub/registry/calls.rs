@@ -45,7 +45,7 @@ pub(in crate::cases::hub) async fn put(
 }
 
 /// PUT without a condition of an identity with `members` and its ids: it must be created.
-pub(super) async fn create(
+pub(in crate::cases::hub) async fn create(
     bench: &mut Bench,
     requirement: &'static str,
     identity: &Identity,

@@ -91,6 +91,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(twin_begins_anew),
     },
     Case {
+        id: "registry-twin-outlives-update",
+        title: "An update of the device leaves the content of its twin",
+        requirements: &["HUB-REG-006"],
+        needs: &[],
+        run: body!(twin_outlives_update),
+    },
+    Case {
         id: "registry-missing-device-named",
         title: "A GET of a missing device is 404 DeviceNotFound in body and header",
         requirements: &["HUB-REG-007"],
@@ -197,6 +204,21 @@ async fn twin_comes_and_goes(bench: &mut Bench) -> Checked {
     bench.demand("HUB-REG-006", holds, "200 with the twin", twin.to_string());
     delete(bench, &device).await?;
     demand_gone(bench, "HUB-REG-006", &path).await
+}
+
+async fn twin_outlives_update(bench: &mut Bench) -> Checked {
+    let identity = Identity::device(bench.new_name());
+    let device = create(bench, "HUB-REG-001", &identity, json!({})).await?;
+    let members = json!({ "tags": { "kept": 1 }, "properties": { "desired": { "kept": 2 } } });
+    let before = bench.patch_twin(&identity, &members).await?;
+    let changes = json!({ "status": "disabled", "authentication": keys(3, 4) });
+    update(bench, "HUB-REG-008", IfMatch::Any, &device, changes).await?;
+    let after = bench.watch_twin(&identity, |twin| text(twin, "/status") == "disabled").await?;
+    for pointer in ["/tags", "/properties/desired"] {
+        let seen = |twin: &Value| twin.pointer(pointer).cloned().unwrap_or_default();
+        bench.equal_json("HUB-REG-006", pointer, &seen(&before), &seen(&after));
+    }
+    Ok(())
 }
 
 async fn twin_begins_anew(bench: &mut Bench) -> Checked {

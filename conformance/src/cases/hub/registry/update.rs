@@ -64,6 +64,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(generation_differs),
     },
     Case {
+        id: "registry-generation-differs-module",
+        title: "A module that is created again has another generationId",
+        requirements: &["HUB-REG-012"],
+        needs: &[],
+        run: body!(generation_differs_module),
+    },
+    Case {
         id: "registry-status-updated",
         title: "A device is disabled with a reason and enabled again",
         requirements: &["HUB-REG-015"],
@@ -191,6 +198,20 @@ async fn generation_differs(bench: &mut Bench) -> Checked {
     bench.call(Method::DELETE, &path, IfMatch::Any, None).await?;
     demand_gone(bench, "HUB-REG-009", &path).await?;
     let second = create(bench, "HUB-REG-001", &identity, json!({})).await?;
+    let (first, second) = (text(&first, "/generationId"), text(&second, "/generationId"));
+    let differs = !first.is_empty() && !second.is_empty() && first != second;
+    bench.demand("HUB-REG-012", differs, format!("a generationId other than {first:?}"), second);
+    Ok(())
+}
+
+async fn generation_differs_module(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?.identity;
+    let module = Identity::module(&device.device, "vision");
+    let first = create(bench, "HUB-REG-023", &module, json!({})).await?;
+    let path = identity_path(&module);
+    bench.call(Method::DELETE, &path, IfMatch::Any, None).await?;
+    demand_gone(bench, "HUB-REG-023", &path).await?;
+    let second = create(bench, "HUB-REG-023", &module, json!({})).await?;
     let (first, second) = (text(&first, "/generationId"), text(&second, "/generationId"));
     let differs = !first.is_empty() && !second.is_empty() && first != second;
     bench.demand("HUB-REG-012", differs, format!("a generationId other than {first:?}"), second);

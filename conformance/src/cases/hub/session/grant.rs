@@ -175,7 +175,10 @@ async fn five_filters_device_bound(bench: &mut Bench) -> Checked {
 }
 
 /// A connection that subscribes T12, T3, one method, T6 and T10.
-async fn connect_with_five(bench: &mut Bench, device: &Registered) -> Checked<Connection> {
+pub(super) async fn connect_with_five(
+    bench: &mut Bench,
+    device: &Registered,
+) -> Checked<Connection> {
     let mut connection = bench.connect(device).await?;
     let filters = [
         "$iothub/methods/POST/#",
@@ -200,7 +203,7 @@ fn own_filters(device: &Registered) -> Vec<String> {
 }
 
 /// Subscribes and returns what the SUBACK says, `None` for each failure.
-async fn ask(
+pub(super) async fn ask(
     connection: &mut Connection,
     requirement: &'static str,
     asked: &[(String, Qos)],

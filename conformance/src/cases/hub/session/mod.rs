@@ -2,6 +2,7 @@
 
 mod away;
 mod device_bound;
+mod edges;
 mod foreign;
 mod grant;
 mod publish;
@@ -21,4 +22,5 @@ pub const CASES: &[&[Case]] = &[
     unsubscribe::CASES,
     foreign::CASES,
     away::CASES,
+    edges::CASES,
 ];

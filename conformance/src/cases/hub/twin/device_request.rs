@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Request ids as SDKs and people make them.
-const RIDS: [&str; 10] = [
+const RIDS: [&str; 11] = [
     "0",
     "7",
     "1234567890",
@@ -80,6 +80,8 @@ const RIDS: [&str; 10] = [
     "3F2504E0-4F89-11D3-9A0C-0305E82C3302",
     "Read-Twin",
     "read.twin_2",
+    // Legal in a property value, and no escape here: it is echoed, not read.
+    "read%20twin",
 ];
 
 /// More requests than any tested hub may answer at once; the private hub throttles at five.

@@ -83,6 +83,20 @@ pub(super) const CASES: &[Case] = &[
         needs: &[],
         run: body!(breaks_off),
     },
+    Case {
+        id: "twin-connection-state-module",
+        title: "A module's twin shows Connected and Disconnected as the module's connection does",
+        requirements: &["HUB-META-015"],
+        needs: &[],
+        run: body!(module_connects),
+    },
+    Case {
+        id: "twin-connection-state-take-over",
+        title: "The twin shows Connected after a newer connection has replaced the one before",
+        requirements: &["HUB-META-015"],
+        needs: &[],
+        run: body!(takes_over),
+    },
 ];
 
 /// A member that holds a text; empty when it does not.
@@ -95,7 +109,9 @@ async fn etag(bench: &mut Bench, side: Side) -> Checked {
     let identity = writer.who.identity.clone();
     let read = |twin: &Value| text(twin, "etag").to_owned();
     let mut before = vec![read(&bench.read_twin(&identity).await?)];
-    for members in [json!({ "a": 1 }), json!({ "a": 2 }), json!({ "b": { "c": "d" } })] {
+    let removal = if side == Side::DesiredPut { json!({ "b": 1 }) } else { json!({ "a": null }) };
+    let changes = [json!({ "a": 1 }), json!({ "a": 2 }), json!({ "b": { "c": "d" } }), removal];
+    for members in changes {
         let etag = read(&writer.write(bench, &members).await?);
         let new = !etag.is_empty() && !before.contains(&etag);
         let allowed = format!("an etag other than {} after {members}", words(&before));
@@ -185,6 +201,24 @@ async fn breaks_off(bench: &mut Bench) -> Checked {
     let (device, connection) = connected(bench).await?;
     connection.cut().await;
     shows_state(bench, &device, "Disconnected").await
+}
+
+async fn takes_over(bench: &mut Bench) -> Checked {
+    let (device, mut older) = connected(bench).await?;
+    let newer = bench.connect(&device).await?;
+    older.closed("HUB-CONN-019").await?;
+    shows_state(bench, &device, "Connected").await?;
+    newer.disconnect().await?;
+    shows_state(bench, &device, "Disconnected").await
+}
+
+async fn module_connects(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let module = bench.module(&device, "vision").await?;
+    let connection = bench.connect(&module).await?;
+    shows_state(bench, &module, "Connected").await?;
+    connection.disconnect().await?;
+    shows_state(bench, &module, "Disconnected").await
 }
 
 async fn connected(bench: &mut Bench) -> Checked<(Registered, Connection)> {

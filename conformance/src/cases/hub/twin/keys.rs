@@ -120,7 +120,11 @@ async fn key_characters(bench: &mut Bench, side: Side) -> Checked {
     let mut writer = Writer::new(bench, side).await?;
     writer.write(bench, &json!({ "plain-key_1": 1 })).await?;
     for key in ["a.b", "a$b", "$a", "a b"] {
-        for members in [json!({ key: 1, "good": 2 }), json!({ "outer": { key: 1 }, "good": 2 })] {
+        for members in [
+            json!({ key: 1, "good": 2 }),
+            json!({ "outer": { key: 1 }, "good": 2 }),
+            json!({ "list": [{ key: 1 }], "good": 2 }),
+        ] {
             let reply = writer.send_bad(bench, &members).await?;
             let allowed = format!("400 for the key {key:?}");
             bench.demand("HUB-VALI-001", reply.status() == 400, allowed, reply.to_string());
@@ -180,8 +184,11 @@ async fn string_length(bench: &mut Bench, side: Side) -> Checked {
         bench.equal_json("HUB-VALI-005", "section", &long, &stored);
     }
     let text = "x".repeat(4200);
-    for members in [json!({ "s": &text, "good": 2 }), json!({ "outer": { "s": &text }, "good": 2 })]
-    {
+    for members in [
+        json!({ "s": &text, "good": 2 }),
+        json!({ "outer": { "s": &text }, "good": 2 }),
+        json!({ "list": ["short", &text], "good": 2 }),
+    ] {
         let reply = writer.send_bad(bench, &members).await?;
         let allowed = "400 for a string of 4200 bytes";
         bench.demand("HUB-VALI-005", reply.status() == 400, allowed, reply.to_string());

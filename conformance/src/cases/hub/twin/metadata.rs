@@ -71,11 +71,11 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The paths in `$metadata` of all that [`written`] holds: the section, its objects, its leaves.
-const PATHS: [&str; 7] =
-    ["", "/leaf", "/text", "/outer", "/outer/leaf", "/outer/inner", "/outer/inner/leaf"];
+const PATHS: [&str; 8] =
+    ["", "/leaf", "/text", "/outer", "/outer/leaf", "/outer/inner", "/outer/inner/leaf", "/empty"];
 
 fn written() -> Value {
-    json!({ "leaf": 1, "text": "t", "outer": { "leaf": true, "inner": { "leaf": 1.5 } } })
+    json!({ "leaf": 1, "text": "t", "outer": { "leaf": true, "inner": { "leaf": 1.5 } }, "empty": {} })
 }
 
 async fn metadata_of_written(bench: &mut Bench, side: Side) -> Checked<Value> {

@@ -11,6 +11,7 @@ mod device_refused;
 mod device_report;
 mod device_request;
 mod document;
+mod easily_lost;
 mod echo;
 mod keys;
 mod merging;
@@ -46,6 +47,7 @@ pub const CASES: &[&[Case]] = &[
     content::CASES,
     content_reported::CASES,
     values::CASES,
+    easily_lost::CASES,
     atomic::CASES,
     echo::CASES,
     replace::CASES,

@@ -46,6 +46,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[],
         run: body!(nested_removal),
     },
+    Case {
+        id: "twin-notification-beside-tags",
+        title: "A desired change that comes with one of tags is notified, without the tags",
+        requirements: &["HUB-NOTI-002"],
+        needs: &[],
+        run: body!(beside_tags),
+    },
 ];
 
 async fn notified_of_patch(bench: &mut Bench) -> Checked {
@@ -99,6 +106,16 @@ async fn nested_removal(bench: &mut Bench) -> Checked {
     let patch = json!({ "fan": { "mode": null, "speed": 2 } });
     let seen = notified(bench, &device, &mut connection, patch).await?;
     demand_null(bench, &seen, "/fan/mode");
+    Ok(())
+}
+
+async fn beside_tags(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut connection = bench.connect_and_listen(&device).await?;
+    let patch = json!({ "tags": { "site": "north" }, "properties": { "desired": { "fan": 1 } } });
+    bench.patch_twin(&device.identity, &patch).await?;
+    let seen = connection.notification_by("HUB-NOTI-002").await?;
+    bench.equal_json("HUB-NOTI-002", "members", &json!({ "fan": 1 }), &seen.members());
     Ok(())
 }
 

@@ -151,6 +151,7 @@ async fn integer_range(bench: &mut Bench, side: Side) -> Checked {
         for members in [
             format!(r#"{{"n":{integer},"good":2}}"#),
             format!(r#"{{"inner":{{"n":{integer}}},"good":2}}"#),
+            format!(r#"{{"list":[1,{integer}],"good":2}}"#),
         ] {
             let reply = writer.send_bad_text(bench, &members).await?;
             let allowed = format!("400 for the integer {integer}");

@@ -108,7 +108,10 @@ fn dates() -> Value {
 
 /// `serde_json` keeps 66 and 66.0 apart, so comparing values compares tokens.
 fn numbers() -> Value {
-    json!({ "count": 66, "zero": 0, "below": -7, "share": 28.02, "loss": -0.5 })
+    json!({
+        "count": 66, "zero": 0, "below": -7, "share": 28.02, "loss": -0.5, "fine": 0.123456789,
+        "moment": 1_925_089_445_123_u64,
+    })
 }
 
 fn other_case() -> Merge {

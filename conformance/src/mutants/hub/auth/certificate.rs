@@ -83,4 +83,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
             })
         },
     },
+    Mutant {
+        id: "auth-authority-start-of-name",
+        title: "A certificate of a registered authority opens devices whose ids begin with its name",
+        requirements: &["HUB-AUTH-020"],
+        overlay: || {
+            on_certificate(|client_id, _, certificate| {
+                let begins = |name: &String| client_id.starts_with(name.as_str());
+                if !certificate.common_name.as_ref().is_some_and(begins) {
+                    return Some(certificate);
+                }
+                Some(Certificate { common_name: Some(client_id.to_owned()), ..certificate })
+            })
+        },
+    },
+    Mutant {
+        id: "auth-authority-of-nobody",
+        title: "Certificates that nobody known has signed count as those of an authority",
+        requirements: &["HUB-AUTH-020"],
+        overlay: || {
+            on_certificate(|_, _, certificate| {
+                Some(Certificate { is_trusted: true, ..certificate })
+            })
+        },
+    },
 ];

@@ -1,13 +1,17 @@
 //! Defects of how tokens open connections (HUB-AUTH-001 to -014).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use twinspec_harness::clock::Clock;
+use twinspec_model::hub::Input;
 use twinspec_model::time::Time;
+use twinspec_model::wire::mqtt::Packet;
 
-use super::doors::{admitting, keeping_out, letting_in};
+use super::doors::{admitting, keeping_out, knowing, letting_in};
 use super::keyring::Attempt;
 use crate::mutants::Mutant;
+use crate::target::in_an_hour;
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -33,6 +37,49 @@ pub(super) const MUTANTS: &[Mutant] = &[
         title: "Tokens signed with the secondary key are refused",
         requirements: &["HUB-AUTH-002"],
         overlay: || keeping_out(|a| a.token.is_signed_with(&a.entry.secondary_key)),
+    },
+    Mutant {
+        id: "auth-no-password-opens",
+        title: "Who shows neither a password nor a certificate is let in",
+        requirements: &["HUB-AUTH-005"],
+        overlay: || {
+            knowing(
+                |keyring, mut input| {
+                    if let Input::Packet(id, Packet::Connect(connect)) = &mut input
+                        && connect.password.as_deref().unwrap_or_default().is_empty()
+                        && keyring.certificate(*id).is_none()
+                    {
+                        let attempt = Attempt::new(keyring, connect);
+                        let token = attempt.good_token(in_an_hour(&Clock::default()));
+                        connect.password = Some(token);
+                    }
+                    vec![input]
+                },
+                |_, output| vec![output],
+            )
+        },
+    },
+    Mutant {
+        id: "auth-token-opens-again",
+        title: "A token that was shown once is not checked again",
+        requirements: &["HUB-AUTH-005"],
+        overlay: || {
+            let mut shown = BTreeSet::new();
+            knowing(
+                move |keyring, mut input| {
+                    if let Input::Packet(_, Packet::Connect(connect)) = &mut input
+                        && let Some(password) = connect.password.clone()
+                        && !shown.insert(password)
+                    {
+                        let attempt = Attempt::new(keyring, connect);
+                        let token = attempt.good_token(in_an_hour(&Clock::default()));
+                        connect.password = Some(token);
+                    }
+                    vec![input]
+                },
+                |_, output| vec![output],
+            )
+        },
     },
     Mutant {
         id: "auth-field-order-fixed",

@@ -26,6 +26,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "auth-registry-read-writes-in-bulk",
+        title: "The policy registryRead may make bulk calls",
+        requirements: &["HUB-AUTH-026"],
+        overlay: || {
+            letting_in(|policy, request| {
+                policy == "registryRead" && request.uri().path() == "/devices"
+            })
+        },
+    },
+    Mutant {
+        id: "auth-service-writes-in-bulk",
+        title: "The policy service may make bulk calls",
+        requirements: &["HUB-AUTH-027"],
+        overlay: || {
+            letting_in(|policy, request| policy == "service" && request.uri().path() == "/devices")
+        },
+    },
+    Mutant {
+        id: "auth-registry-policies-call-methods",
+        title: "Policies for the registry may call methods",
+        requirements: &["HUB-AUTH-028"],
+        overlay: || {
+            letting_in(|policy, request| {
+                policy.starts_with("registry") && request.uri().path().ends_with("/methods")
+            })
+        },
+    },
+    Mutant {
+        id: "auth-registry-policies-query",
+        title: "Policies for the registry may query twins",
+        requirements: &["HUB-AUTH-028"],
+        overlay: || {
+            letting_in(|policy, request| {
+                policy.starts_with("registry") && request.uri().path() == "/devices/query"
+            })
+        },
+    },
+    Mutant {
         id: "auth-registry-read-deletes",
         title: "The policy registryRead may delete devices",
         requirements: &["HUB-AUTH-026"],

@@ -67,6 +67,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || on_documents(|document| set(document, "createdTimeUtc", Value::Null)),
     },
     Mutant {
+        id: "configuration-etag-of-priority",
+        title: "The etag does not change with labels, conditions and metrics",
+        requirements: &["HUB-CFG-003"],
+        overlay: || {
+            on_documents(|document| {
+                let etag = format!("p{}", document["priority"]);
+                set(document, "etag", etag);
+            })
+        },
+    },
+    Mutant {
         id: "configuration-list-empty",
         title: "The list of configurations is always empty",
         requirements: &["HUB-CFG-001"],

@@ -2,6 +2,7 @@
 
 mod documents;
 mod metrics;
+mod occasions;
 mod refusals;
 mod rollout;
 mod tools;
@@ -10,5 +11,11 @@ mod winner;
 use crate::mutants::Mutant;
 
 /// All of the subject.
-pub(super) const MUTANTS: &[&[Mutant]] =
-    &[documents::MUTANTS, metrics::MUTANTS, refusals::MUTANTS, rollout::MUTANTS, winner::MUTANTS];
+pub(super) const MUTANTS: &[&[Mutant]] = &[
+    documents::MUTANTS,
+    metrics::MUTANTS,
+    occasions::MUTANTS,
+    refusals::MUTANTS,
+    rollout::MUTANTS,
+    winner::MUTANTS,
+];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::{ConnectionId, Input, Output};
-use twinspec_model::wire::mqtt::{Packet, Qos, SubAck};
+use twinspec_model::wire::mqtt::{Packet, Publish, Qos, SubAck};
 
 use super::connect::spoil;
 use crate::mutants::Mutant;
@@ -73,6 +73,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 Packet::Publish(publish) => {
                     let answer = |packet_id| Output::Send(id, Packet::PubAck(packet_id));
                     Some(publish.delivery.id().map(answer).into_iter().collect())
+                }
+                _ => None,
+            })
+        },
+    },
+    Mutant {
+        id: "connection-qos-0-no-sign-of-life",
+        title: "A PUBLISH at QoS 0 does not restart the idle timer",
+        requirements: &["HUB-CONN-024"],
+        overlay: || {
+            answering(|id, packet| match packet {
+                Packet::Publish(publish) if publish.delivery.id().is_none() => {
+                    let rid = publish.topic.split_once("$rid=")?.1;
+                    let topic = format!("$iothub/twin/res/200/?$rid={rid}");
+                    let answer = Publish::at_most_once(topic, "{}");
+                    Some(vec![Output::Send(id, Packet::Publish(answer))])
                 }
                 _ => None,
             })

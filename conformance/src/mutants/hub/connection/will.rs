@@ -9,7 +9,7 @@ use twinspec_model::hub::{Input, Output};
 use twinspec_model::wire::mqtt::Packet;
 
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{on_input, on_output, remembering};
+use crate::mutants::overlay::{on_both, on_input, on_output, remembering};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -24,6 +24,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         title: "Wills of modules are not emitted",
         requirements: &["HUB-CONN-025"],
         overlay: || on_will(|event| event.identity.module.is_none()),
+    },
+    Mutant {
+        id: "connection-will-lost-in-take-over",
+        title: "The will of a connection that a newer one replaces is not emitted",
+        requirements: &["HUB-CONN-025"],
+        overlay: || {
+            on_both(
+                false,
+                |connects, input| {
+                    *connects = matches!(&input, Input::Packet(_, Packet::Connect(_)));
+                    vec![input]
+                },
+                |connects, output| match &output {
+                    Output::Event(event)
+                        if *connects && event.properties.iter().any(|(name, _)| name == MARK) =>
+                    {
+                        Vec::new()
+                    }
+                    _ => vec![output],
+                },
+            )
+        },
     },
     Mutant {
         id: "connection-will-unmarked",

@@ -27,6 +27,30 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "http-version-missing-taken-elsewhere",
+        title: "Jobs, configurations, queries and methods need no api-version",
+        requirements: &["HUB-HTTP-001"],
+        overlay: || {
+            on_request(|request| {
+                if is_elsewhere(request) && !query(request).contains("api-version=") {
+                    set_query(request, CURRENT);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-version-unsupported-taken-elsewhere",
+        title: "Jobs, configurations, queries and methods are served at any api-version",
+        requirements: &["HUB-HTTP-002"],
+        overlay: || {
+            on_request(|request| {
+                if is_elsewhere(request) {
+                    set_query(request, CURRENT);
+                }
+            })
+        },
+    },
+    Mutant {
         id: "http-version-missing-generic",
         title: "A request without api-version is refused as GenericBadRequest",
         requirements: &["HUB-HTTP-001"],
@@ -247,6 +271,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 /// The query of a request of the current version.
 const CURRENT: &str = "api-version=2021-04-12";
+
+/// Whether a request is neither for the registry nor for twins alone.
+fn is_elsewhere(request: &Request<Bytes>) -> bool {
+    let path = request.uri().path();
+    ["/jobs", "/configurations", "/devices/query"].iter().any(|start| path.starts_with(start))
+        || path.ends_with("/methods")
+}
 
 fn query(request: &Request<Bytes>) -> &str {
     request.uri().query().unwrap_or_default()

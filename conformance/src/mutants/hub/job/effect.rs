@@ -29,6 +29,18 @@ pub(super) const TWIN: &[Mutant] = &[
         on_create(|job| set(job, "queryCondition", "*"))
     ),
     defect!(
+        "job-tags-touch-desired",
+        "A job that changes tags raises the version of desired",
+        ["HUB-META-004"],
+        on_create(|job| {
+            if let Some(update) = job.get_mut("updateTwin")
+                && update.get("properties").is_none()
+            {
+                set(update, "properties", json!({ "desired": {} }));
+            }
+        })
+    ),
+    defect!(
         "job-nested-patch-lost",
         "Nested members of a patch are not applied",
         ["JOB-070"],

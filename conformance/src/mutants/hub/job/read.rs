@@ -10,8 +10,8 @@ use twinspec_model::time::Time;
 
 use super::super::registry::calls::{on_answer, set_query, succeed};
 use super::tools::{
-    Asked, asked, defect, id, on_answer_to, on_created_job, on_job, remove, set, set_status,
-    showing, text,
+    Asked, asked, defect, id, on_answer_to, on_create, on_created_job, on_job, remove, set,
+    set_status, showing, text,
 };
 use crate::mutants::Mutant;
 use crate::mutants::overlay::{self, edit_json, on_exchange, on_request};
@@ -34,6 +34,25 @@ pub(super) const READ: &[Mutant] = &[
             if response.status().is_success() {
                 overlay::set_status(response, 202);
             }
+        })
+    ),
+    defect!(
+        "job-method-without-end",
+        "A method job has no end time",
+        ["JOB-034"],
+        on_job(|job| {
+            if text(job, "type") == "scheduleDeviceMethod" {
+                remove(job, "endTime");
+            }
+        })
+    ),
+    defect!(
+        "job-start-offset-dropped",
+        "The offset of a start time is not looked at",
+        ["JOB-032"],
+        on_create(|body| {
+            let start = text(body, "startTime").replace("+02:00", "Z");
+            set(body, "startTime", start);
         })
     ),
     defect!(

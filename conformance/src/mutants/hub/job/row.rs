@@ -61,6 +61,19 @@ pub(super) const ROW: &[Mutant] = &[
         })
     ),
     defect!(
+        "job-row-answer-read-again",
+        "A text that a method answers is shown as the JSON that is in it",
+        ["JOB-078"],
+        on_row(|row| {
+            if let Some(payload) = row.pointer_mut("/outcome/deviceMethodResponse/payload")
+                && let Some(inner) =
+                    payload.as_str().and_then(|text| serde_json::from_str(text).ok())
+            {
+                *payload = inner;
+            }
+        })
+    ),
+    defect!(
         "job-row-done",
         "A completed row is called done",
         ["JOB-088"],

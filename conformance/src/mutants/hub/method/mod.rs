@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod edges;
 mod late;
 mod lost;
 mod members;
@@ -26,4 +27,5 @@ pub(super) const MUTANTS: &[&[Mutant]] = &[
     late::MUTANTS,
     members::MUTANTS,
     lost::MUTANTS,
+    edges::MUTANTS,
 ];

@@ -110,6 +110,42 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "registry-bulk-delete-etag-ignored",
+        title: "A bulk item is deleted under an outdated etag",
+        requirements: &["HUB-REG-030"],
+        overlay: || in_another_mode("deleteIfMatchETag", "delete"),
+    },
+    Mutant {
+        id: "registry-bulk-twin-etag-ignored",
+        title: "A bulk item writes a twin under an outdated etag",
+        requirements: &["HUB-REG-030"],
+        overlay: || in_another_mode("updateTwinIfMatchETag", "updateTwin"),
+    },
+    Mutant {
+        id: "registry-bulk-missing-not-told",
+        title: "A bulk call does not tell of devices that are not there",
+        requirements: &["HUB-REG-030"],
+        overlay: || {
+            on_result_body(|result| {
+                if let Some(Value::Array(errors)) = result.get_mut("errors") {
+                    errors.retain(|error| text(error, "/errorCode") != "DeviceNotFound");
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "registry-bulk-module-deletes-device",
+        title: "A bulk item that deletes a module deletes its device",
+        requirements: &["HUB-REG-028"],
+        overlay: || modules_are_devices("delete"),
+    },
+    Mutant {
+        id: "registry-bulk-module-is-its-device",
+        title: "A bulk item that creates a module is taken for one that creates its device",
+        requirements: &["HUB-REG-029"],
+        overlay: || modules_are_devices("create"),
+    },
+    Mutant {
         id: "registry-bulk-etag-ignored",
         title: "A bulk item is updated under an outdated etag",
         requirements: &["HUB-REG-030"],
@@ -189,7 +225,7 @@ fn is_bulk(request: &Request<Bytes>) -> bool {
 }
 
 /// Edits the items of bulk calls.
-fn on_items(edit: fn(&mut Vec<Value>)) -> Box<dyn Overlay> {
+fn on_items(edit: impl Fn(&mut Vec<Value>) + Send + 'static) -> Box<dyn Overlay> {
     on_request(move |request| {
         if is_bulk(request) {
             edit_json(request.body_mut(), |body| {
@@ -278,5 +314,24 @@ fn taking_more() -> Box<dyn Overlay> {
         }
         inputs.push(input);
         inputs
+    })
+}
+
+/// Carries items of the mode `from` out in the mode `to`.
+fn in_another_mode(from: &'static str, to: &'static str) -> Box<dyn Overlay> {
+    on_items(move |items| {
+        let wanted = |item: &&mut Value| text(item, "/importMode") == from;
+        items.iter_mut().filter(wanted).for_each(|item| set(item, "importMode", to));
+    })
+}
+
+/// Does not see the module ids of items of a mode.
+fn modules_are_devices(mode: &'static str) -> Box<dyn Overlay> {
+    on_items(move |items| {
+        for item in items {
+            if text(item, "/importMode") == mode {
+                drop(take(item, "moduleId"));
+            }
+        }
     })
 }

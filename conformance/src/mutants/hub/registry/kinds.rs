@@ -42,6 +42,52 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "registry-modules-have-one-generation",
+        title: "All modules have one generationId",
+        requirements: &["HUB-REG-012"],
+        overlay: || {
+            on_identity(|entity| {
+                if entity.get("moduleId").is_some() {
+                    set(entity, "generationId", "1");
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "registry-list-with-modules",
+        title: "The list of devices has modules in it",
+        requirements: &["HUB-REG-017"],
+        overlay: || {
+            on_answer(
+                |request| request.uri().path().trim_end_matches('/') == "/devices",
+                |response| {
+                    edit_json(response.body_mut(), |body| {
+                        if let Some(last) = body.as_array_mut().and_then(|list| list.last_mut()) {
+                            set(last, "moduleId", "vision");
+                        }
+                    });
+                },
+            )
+        },
+    },
+    Mutant {
+        id: "registry-update-clears-twin",
+        title: "An update of a device clears its twin",
+        requirements: &["HUB-REG-006"],
+        overlay: || {
+            on_input(|input| {
+                let Input::Request(_, request) = &input else { return vec![input] };
+                if !is_call(request, &Method::PUT, Whose::Device) || !is_conditional(request) {
+                    return vec![input];
+                }
+                let twin = request.uri().path().replacen("/devices/", "/twins/", 1);
+                let nothing = json!({ "tags": {}, "properties": { "desired": {} } });
+                let clears = also(request, Method::PUT, &twin, nothing.to_string());
+                vec![input, clears]
+            })
+        },
+    },
+    Mutant {
         id: "registry-edge-without-scope",
         title: "An Edge device has no deviceScope",
         requirements: &["HUB-REG-020"],

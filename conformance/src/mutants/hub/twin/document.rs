@@ -1,13 +1,17 @@
 //! Defects of the document that a back end reads (HUB-META-011 to -015).
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::ETAG;
 use serde_json::Value;
 use twinspec_harness::hub::Overlay;
+use twinspec_model::hub::{Input, Output};
+use twinspec_model::wire::mqtt::Packet;
 
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{edit_json, on_response, on_twin, set};
+use crate::mutants::overlay::{ClientIds, edit_json, on_both, on_response, on_twin, set};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -63,6 +67,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || on_twin(|twin| set(twin, "connectionState", "Disconnected")),
     },
     Mutant {
+        id: "twin-connection-state-lost-in-take-over",
+        title: "A twin shows Disconnected when a newer connection has replaced one",
+        requirements: &["HUB-META-015"],
+        overlay: connection_state_lost_in_take_over,
+    },
+    Mutant {
         id: "twin-connection-state-ever",
         title: "A twin always shows Connected",
         requirements: &["HUB-META-015"],
@@ -104,4 +114,38 @@ fn new_times_now() -> Box<dyn Overlay> {
         let text = text.replace("0001-01-01T00:00:00Z", "2031-05-04T10:11:12.1234567Z");
         *response.body_mut() = Bytes::from(text);
     })
+}
+
+/// Counts the connections that each client has had at a time.
+fn connection_state_lost_in_take_over() -> Box<dyn Overlay> {
+    let memory = (ClientIds::default(), BTreeSet::<String>::new(), BTreeSet::<String>::new());
+    on_both(
+        memory,
+        |(ids, open, replaced), input| {
+            ids.learn(&input);
+            match &input {
+                Input::Packet(_, Packet::Connect(connect))
+                    if !open.insert(connect.client_id.clone()) =>
+                {
+                    replaced.insert(connect.client_id.clone());
+                }
+                Input::Packet(id, Packet::Disconnect) => {
+                    open.remove(ids.of(*id));
+                }
+                _ => {}
+            }
+            vec![input]
+        },
+        |(_, _, replaced), mut output| {
+            if let Output::Respond(_, response) = &mut output {
+                edit_json(response.body_mut(), |twin| {
+                    let device = twin.get("deviceId").and_then(Value::as_str).unwrap_or_default();
+                    if twin.get("properties").is_some() && replaced.contains(device) {
+                        set(twin, "connectionState", "Disconnected");
+                    }
+                });
+            }
+            vec![output]
+        },
+    )
 }

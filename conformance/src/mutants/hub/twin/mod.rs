@@ -8,6 +8,7 @@ mod device_refused;
 mod device_report;
 mod device_request;
 mod document;
+mod easily_lost;
 mod keys;
 mod merge;
 mod metadata;
@@ -33,6 +34,7 @@ pub(super) const MUTANTS: &[&[Mutant]] = &[
     notification_scope::MUTANTS,
     merge::MUTANTS,
     values::MUTANTS,
+    easily_lost::MUTANTS,
     atomic::MUTANTS,
     replace::MUTANTS,
     concurrency::MUTANTS,
