@@ -1,7 +1,9 @@
 //! Defects of the delivery of reports (device-update-agent.md § 9).
 
+use std::collections::BTreeSet;
+
 use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Output};
+use twinspec_model::agent::{Input, Kind, Output, Pending};
 
 use super::Defect;
 use super::rewrite::{Told, With};
@@ -53,6 +55,33 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
     defect!(
+        "agent-delivery-acknowledges-nothing-away",
+        "What is accepted without a connection is not acknowledged afterwards.",
+        ["ADU-AGENT-030"],
+        With {
+            state: Away::default(),
+            input: |away: &mut Away, input| {
+                match input {
+                    Input::Connected => away.is_away = false,
+                    Input::Disconnected => away.is_away = true,
+                    _ => {}
+                }
+                vec![input]
+            },
+            output: |away, output| {
+                match &output {
+                    Output::Persist(state) => away.note(state.outbox.reports()),
+                    Output::Send { report, .. } if away.lost.contains(report) => {
+                        let report = *report;
+                        return vec![Effect::Feed(Input::Answered { report, status: 204 })];
+                    }
+                    _ => {}
+                }
+                vec![Effect::Do(output)]
+            },
+        }
+    ),
+    defect!(
         "agent-delivery-hammers-when-throttled",
         "A report that is refused with 429 is sent again at once, as long as it is refused.",
         ["DEV-NET-020"],
@@ -82,3 +111,22 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
 ];
+
+/// Which acknowledgements were made without a connection.
+#[derive(Default)]
+struct Away {
+    is_away: bool,
+    known: BTreeSet<u64>,
+    lost: BTreeSet<u64>,
+}
+
+impl Away {
+    fn note(&mut self, reports: &[Pending]) {
+        for report in reports {
+            let is_new = self.known.insert(report.id);
+            if is_new && self.is_away && report.kind == Kind::Acknowledgement {
+                self.lost.insert(report.id);
+            }
+        }
+    }
+}

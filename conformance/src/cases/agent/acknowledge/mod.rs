@@ -1,12 +1,15 @@
 //! Acknowledgements of the desired property `service` (device-update-agent.md § 5).
 
 use serde_json::{Value, json};
+use twinspec_harness::content::Manner;
 
 use super::SCRIPTED;
 use crate::agent_body;
 use crate::bench::agent::deploy::{remove, set};
-use crate::bench::agent::{AgentBench, Deployed, NO_DEPLOYMENT, Report, Script, Treatment, What};
-use crate::case::Case;
+use crate::bench::agent::{
+    AgentBench, BACK, Deployed, NO_DEPLOYMENT, Phase, Report, STEP, Script, Treatment, What,
+};
+use crate::case::{Case, Claim, Need};
 use crate::verdict::Checked;
 
 /// All cases of the subject.
@@ -89,6 +92,17 @@ const CASES_HERE: &[Case] = &[
         requirements: &["ADU-AGENT-030"],
         needs: SCRIPTED,
         run: agent_body!(cut),
+    },
+    Case {
+        id: "acknowledge-away",
+        title: "What was accepted while the connection was lost is acknowledged when it is back",
+        requirements: &["ADU-AGENT-030"],
+        needs: &[
+            Need::Claim(Claim::RootKeys),
+            Need::Claim(Claim::Scripts),
+            Need::Claim(Claim::RootKeyPackage),
+        ],
+        run: agent_body!(away),
     },
 ];
 
@@ -221,4 +235,36 @@ async fn cut(agent: &mut AgentBench<'_>) -> Checked {
     let report = agent.acknowledged("ADU-AGENT-030", &again).await?;
     agent.equal_json("ADU-AGENT-030", "ac", &json!(200), &status(&report));
     agent.end("ADU-AGENT-041", &again).await.map(drop)
+}
+
+async fn away(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
+    deployed(agent, "a").await?;
+    // The package does not come before the connection is lost.
+    let package = agent.package_of_its_own()?;
+    agent.content().set_manner(&package.path, Manner::StallAfter(10));
+    let mut plan = agent.plan(&[&Script::good("b")])?;
+    plan.package = Some(agent.url_of(&package));
+    let sent = agent.deploy(&plan).await?;
+    let requests =
+        |agent: &AgentBench<'_>| agent.hits().iter().filter(|hit| hit.path == package.path).count();
+    let is_asked = |agent: &AgentBench<'_>| requests(agent) > 0;
+    agent.until("ADU-SIG-026", "a request for the package", STEP, is_asked).await?;
+    agent.steer(|what| match what {
+        What::Connect(_) => Treatment::CutBefore,
+        _ => Treatment::Pass,
+    });
+    agent.cut();
+    agent.content().set_manner(&package.path, Manner::Whole);
+    let script_runs = |agent: &AgentBench<'_>| agent.has_run(&Script::good("b"), Phase::Apply);
+    // Who does nothing without a connection has everything before it.
+    agent.until_or_ended(STEP, script_runs).await;
+    agent.steer_no_more();
+    let version = serde_json::Value::from(sent.version);
+    let is_it = |report: &Report| report.acknowledgement().is_some_and(|ack| ack.av == &version);
+    agent.look_from(sent.from);
+    let allowed = format!("an acknowledgement with av {version}");
+    let report = agent.report_within("ADU-AGENT-030", &allowed, BACK * 2, is_it).await?;
+    agent.equal_json("ADU-AGENT-030", "ac", &json!(200), &status(&report));
+    agent.end_within("ADU-AGENT-041", BACK, &sent).await.map(drop)
 }

@@ -16,7 +16,7 @@ use crate::verdict::{Checked, Stop};
 const KEEP_ALIVE_MAX: u16 = 30;
 
 /// How many reports may come in a quiet window in which all of them are refused.
-const THROTTLED_MAX: usize = 20;
+const THROTTLED_MAX: usize = 12;
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[

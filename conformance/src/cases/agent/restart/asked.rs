@@ -160,7 +160,8 @@ async fn success_afterwards(agent: &mut AgentBench<'_>, phase: Phase, code: i64)
 }
 
 async fn again_afterwards(agent: &mut AgentBench<'_>, phase: Phase, code: i64) -> Checked {
-    let (script, _) = restarting(agent, phase, code).await?;
+    let (script, deployed) = restarting(agent, phase, code).await?;
+    demand_no_end(agent, &deployed);
     let before = agent.times(&script, phase);
     agent.restart().await?;
     agent.begins_again("ADU-AGENT-071", &script, phase, before + 1).await?;
