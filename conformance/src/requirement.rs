@@ -196,10 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_unique_and_all_271_hub_requirements_are_there() {
+    fn ids_are_unique_and_all_276_hub_requirements_are_there() {
         let hub: Vec<&str> =
             all().map(|(_, r)| r.id.as_str()).filter(|id| id.starts_with("HUB-")).collect();
-        assert_eq!(hub.len(), 271);
-        assert_eq!(hub.iter().collect::<BTreeSet<_>>().len(), 271);
+        assert_eq!(hub.len(), 276);
+        assert_eq!(hub.iter().collect::<BTreeSet<_>>().len(), 276);
     }
 }

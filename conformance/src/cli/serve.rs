@@ -16,7 +16,7 @@ use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-use super::{Done, Format, Trouble, print_json, say};
+use super::{Done, Format, Signals, Trouble, print_json, say};
 
 /// The policy whose connection string is printed.
 const POLICY: &str = "iothubowner";
@@ -166,6 +166,8 @@ pub(super) fn serve(options: &Options) -> Done {
 }
 
 async fn run(options: &Options, identities: Vec<Identity>) -> Done {
+    // Whoever has read the announcement may end the hub.
+    let mut signals = Signals::new()?;
     let seed = match &options.key {
         Some(text) => Sha256::digest(text).into(),
         None => {
@@ -191,7 +193,8 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
         Format::Json => print_json(&announcement).map(drop)?,
         Format::Text => say(&text(&announcement))?,
     }
-    super::until_stopped().await.map(|()| 0)
+    signals.next().await;
+    Ok(0)
 }
 
 fn listen(options: &Options) -> Result<Listen, Trouble> {
