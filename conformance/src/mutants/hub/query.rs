@@ -273,7 +273,7 @@ const COLLECTION: &[Mutant] = &[
     },
     misread!("query-jobs-type-ignored", "The type of a job is not looked at", "QRY-064", " AND devices.jobs.jobType = 'scheduleDeviceMethod'" => ""),
     misread!("query-jobs-device-ignored", "The device of a row of a job is not looked at", "QRY-064", " AND devices.jobs.deviceId =" => " AND devices.jobs.jobType !="),
-    misread!("query-other-than-jobs", "Queries take NOT for true where jobs do not", "QRY-073", "(NOT IS_DEFINED(tags.bay))" => "(true)"),
+    misread!("query-other-than-jobs", "Queries do not see NOT where jobs do", "QRY-073", "(NOT tags.kind = 'valve'" => "(tags.kind = 'valve'"),
     Mutant {
         id: "query-jobs-condition-loose",
         title: "Jobs read OR as true where queries do not",
@@ -284,7 +284,7 @@ const COLLECTION: &[Mutant] = &[
                 {
                     edit_json(request.body_mut(), |body| {
                         if let Some(Value::String(text)) = body.get_mut("queryCondition") {
-                            *text = text.replace("OR tags.kind IN ['valve']", "OR true");
+                            *text = text.replace("IN ['south'] OR", "IN ['south'] OR true OR");
                         }
                     });
                 }
