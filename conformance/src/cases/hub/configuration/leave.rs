@@ -142,7 +142,7 @@ async fn deleted_next_applies(bench: &mut Bench) -> Checked {
 }
 
 async fn condition_changed(bench: &mut Bench) -> Checked {
-    bench.configure_alone().await;
+    bench.configure_alone().await?;
     let (at, made) = configured(bench).await?;
     let other = Member::inside(bench).await?;
     update(bench, "HUB-CFG-003", &made, "targetCondition", json!(other.condition)).await?;

@@ -101,7 +101,7 @@ async fn tie_is_of_creation(bench: &mut Bench) -> Checked {
 }
 
 async fn priority_raised(bench: &mut Bench) -> Checked {
-    bench.configure_alone().await;
+    bench.configure_alone().await?;
     let at = Member::inside(bench).await?;
     let first = at.configure(bench, 10, &fan(1)).await?;
     at.configure(bench, 20, &fan(2)).await?;
