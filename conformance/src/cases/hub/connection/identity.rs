@@ -1,12 +1,15 @@
 //! Who connects: client id and identity (HUB-CONN-007 to -009, -014).
 
 use bytes::Bytes;
+use serde_json::json;
 use twinspec_model::auth;
+use twinspec_model::identity::Identity;
 
 use super::login::{demand_accepted, demand_refused, with_rest};
-use crate::bench::{Bench, Registered};
+use crate::bench::{Bench, Registered, identity_path};
 use crate::body;
 use crate::case::Case;
+use crate::cases::hub::registry::calls::{create, text, watch};
 use crate::verdict::Checked;
 
 /// The cases.
@@ -52,6 +55,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-CONN-014"],
         needs: &[],
         run: body!(id_other_case),
+    },
+    Case {
+        id: "connection-ids-in-two-cases",
+        title: "Two ids that differ in letter case only are two devices with a twin each",
+        requirements: &["HUB-CONN-014"],
+        needs: &[],
+        run: body!(ids_in_two_cases),
     },
 ];
 
@@ -134,5 +144,26 @@ async fn id_other_case(bench: &mut Bench) -> Checked {
         login.connect.password = Some(Bytes::from(token));
         demand_refused(bench, "HUB-CONN-014", &login).await?;
     }
+    Ok(())
+}
+
+async fn ids_in_two_cases(bench: &mut Bench) -> Checked {
+    let lower = Identity::device(bench.new_name());
+    let upper = Identity::device(lower.device.to_uppercase());
+    bench.claim(&upper.device);
+    for identity in [&lower, &upper] {
+        create(bench, "HUB-CONN-014", identity, json!({})).await?;
+    }
+    for identity in [&lower, &upper] {
+        let path = identity_path(identity);
+        let answer = watch(bench, &path, |answer| answer.status.as_u16() == 200).await?;
+        let seen = text(&answer.json(), "/deviceId").to_owned();
+        bench.equal("HUB-CONN-014", "deviceId", &identity.device, &seen);
+    }
+    bench.patch_twin(&upper, &json!({ "tags": { "site": "upper" } })).await?;
+    let twin = bench.read_twin(&upper).await?;
+    bench.equal("HUB-CONN-014", "tags.site", "upper", text(&twin, "/tags/site"));
+    let twin = bench.read_twin(&lower).await?;
+    bench.equal("HUB-CONN-014", "tags.site of the other", "", text(&twin, "/tags/site"));
     Ok(())
 }

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
 use twinspec_harness::device::Seen;
+use twinspec_harness::operator::Answer;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos, Subscribe, Unsubscribe};
 use twinspec_model::wire::topic::Filter;
 
 use super::login::demand_accepted;
-use crate::bench::{ANSWER, Bench, Connection, Registered};
+use crate::bench::{ANSWER, Bench, Connection, Registered, identity_path};
 use crate::body;
 use crate::case::{Case, Need};
+use crate::cases::hub::registry::calls::watch;
 use crate::verdict::{Checked, Stop};
 
 /// The cases.
@@ -77,6 +80,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-CONN-024"],
         needs: &[Need::Clock],
         run: body!(any_packet_restarts_timer),
+    },
+    Case {
+        id: "connection-puback-restarts-timer",
+        title: "A device that only acknowledges messages stays connected",
+        requirements: &["HUB-CONN-024"],
+        needs: &[Need::Clock, Need::Control],
+        run: body!(puback_restarts_timer),
     },
 ];
 
@@ -196,6 +206,38 @@ async fn any_packet_restarts_timer(bench: &mut Bench) -> Checked {
         Packet::Unsubscribe(Unsubscribe { id: connection.new_id(), filters })
     })
     .await
+}
+
+async fn puback_restarts_timer(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let id = device.identity.device.clone();
+    let mut connection = connect(bench, "HUB-CONN-007", &device, 10).await?;
+    connection.subscribe(&Filter::DeviceBound { device: id.clone() }, Qos::AtLeastOnce).await?;
+    bench.settle().await;
+    let mut messages = Vec::new();
+    for _ in 0..3 {
+        bench.send_to_device(&id, &[], "for you").await?;
+        let message = connection.expect("HUB-TELE-009", "a message at QoS 1", |packet| {
+            if let Packet::Publish(publish) = packet { publish.delivery.id() } else { None }
+        });
+        messages.push(message.await?);
+    }
+    for (index, message) in messages.into_iter().enumerate() {
+        bench.advance(Duration::from_secs(8)).await?;
+        if connection.raw().send(&Packet::PubAck(message)).await.is_err() {
+            break;
+        }
+        // No packet answers a PUBACK: the back end sees that the hub has read it.
+        let count = json!(2_usize.saturating_sub(index));
+        let is_read =
+            |answer: &Answer| answer.json().get("cloudToDeviceMessageCount") == Some(&count);
+        watch(bench, &identity_path(&device.identity), is_read).await?;
+    }
+    bench.advance(Duration::from_secs(8)).await?;
+    let open = connection.is_open().await?;
+    let allowed = "a connection that a PUBACK every 8 s keeps at a keep-alive of 10";
+    bench.demand("HUB-CONN-024", open, allowed, "a closed connection");
+    Ok(())
 }
 
 const FILTER: &str = "$iothub/twin/res/#";

@@ -36,6 +36,20 @@ pub(super) const CASES: &[Case] = &[
         run: |bench| Box::pin(id_by_path(bench, "a%41b", "a%2541b")),
     },
     Case {
+        id: "http-path-plus",
+        title: "An id with a plus is created by its encoded path and read with and without the escape",
+        requirements: &["HUB-HTTP-011"],
+        needs: &[],
+        run: body!(plus_by_path),
+    },
+    Case {
+        id: "http-path-module-decoded-once",
+        title: "A module id that looks percent-encoded itself is not decoded a second time",
+        requirements: &["HUB-HTTP-011"],
+        needs: &[],
+        run: body!(module_by_path),
+    },
+    Case {
         id: "http-twin-of-missing-device",
         title: "GET, PATCH and PUT of a missing device's twin give 404 DeviceNotFound",
         requirements: &["HUB-HTTP-012"],
@@ -98,14 +112,54 @@ async fn path_decoded(bench: &mut Bench) -> Checked {
 async fn id_by_path(bench: &mut Bench, end: &str, encoded_end: &str) -> Checked {
     let start = bench.new_name();
     let (device, encoded) = (format!("{start}{end}"), format!("{start}{encoded_end}"));
-    bench.claim(&device);
+    demand_created(bench, &device, &encoded).await?;
+    demand_found(bench, &device, &encoded).await
+}
+
+/// Demands that a PUT by the `encoded` end of a path creates the device.
+async fn demand_created(bench: &mut Bench, device: &str, encoded: &str) -> Checked {
+    bench.claim(device);
     let path = format!("/devices/{encoded}");
     let body = Bytes::from(json!({ "deviceId": device }).to_string());
     let request = Request { body, ..bench.request(Method::PUT, &path, None) };
     let answer = bench.exchange(&request).await?;
     let holds = is_found(&answer) && text(&answer.json(), "/deviceId") == device;
     bench.demand("HUB-HTTP-011", holds, format!("200 with {device}"), answer.to_string());
-    demand_found(bench, &device, &encoded).await
+    Ok(())
+}
+
+async fn plus_by_path(bench: &mut Bench) -> Checked {
+    let start = bench.new_name();
+    let (device, encoded) = (format!("{start}a+b"), format!("{start}a%2Bb"));
+    demand_created(bench, &device, &encoded).await?;
+    demand_found(bench, &device, &encoded).await?;
+    // In a path a plus stands for itself, in forms alone for a blank.
+    demand_found(bench, &device, &device).await
+}
+
+async fn module_by_path(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?.identity.device;
+    for (module, encoded) in [("a%41b", "a%2541b"), ("a+b", "a%2Bb")] {
+        let end = format!("{device}/modules/{encoded}");
+        let body = json!({ "deviceId": device, "moduleId": module });
+        let path = format!("/devices/{end}");
+        let request = bench.request(Method::PUT, &path, Some(&body));
+        let answer = bench.exchange(&request).await?;
+        demand_module(bench, &answer, module, &path);
+        for collection in ["devices", "twins"] {
+            let path = format!("/{collection}/{end}");
+            let answer = watch(bench, &path, is_found).await?;
+            demand_module(bench, &answer, module, &path);
+        }
+    }
+    Ok(())
+}
+
+fn demand_module(bench: &mut Bench, answer: &Answer, module: &str, path: &str) {
+    let is_success = matches!(answer.status.as_u16(), 200 | 201);
+    let holds = is_success && text(&answer.json(), "/moduleId") == module;
+    let allowed = format!("200 with the module {module} for {path}");
+    bench.demand("HUB-HTTP-011", holds, allowed, answer.to_string());
 }
 
 async fn twin_of_missing_device(bench: &mut Bench) -> Checked {

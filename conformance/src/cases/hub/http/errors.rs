@@ -49,6 +49,14 @@ pub(super) const CASES: &[Case] = &[
         run: body!(header_of_twins),
     },
     Case {
+        id: "http-error-header-of-others",
+        title: "The header of errors about modules, configurations, methods and versions names the \
+                error of the body",
+        requirements: &["HUB-HTTP-007"],
+        needs: &[],
+        run: body!(header_of_others),
+    },
+    Case {
         id: "http-error-status-from-code",
         title: "The status of errors is the beginning of the error's number",
         requirements: &["HUB-HTTP-008"],
@@ -71,14 +79,17 @@ const NUMBERS: &[(&str, u32)] = &[
     ("GenericNotFound", 404_000),
     ("DeviceNotFound", 404_001),
     ("ModuleNotFound", 404_010),
+    ("DeviceNotOnline", 404_103),
+    ("ConfigurationNotFound", 404_301),
     ("GenericConflict", 409_000),
     ("DeviceAlreadyExists", 409_001),
+    ("ModuleAlreadyExistsOnDevice", 409_301),
     ("GenericPreconditionFailed", 412_000),
     ("PreconditionFailed", 412_001),
 ];
 
 /// Refusals by the registry: 401, 404, 409, 412 and 400, each after the call it would have been.
-async fn identity_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
+pub(super) async fn identity_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
     let device = bench.device().await?.identity;
     let path = identity_path(&device);
     let found = watch(bench, &path, |answer| answer.status.as_u16() == 200).await?;
@@ -97,7 +108,7 @@ async fn identity_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
 }
 
 /// Refusals by twins: 401, 404, 412 and 400.
-async fn twin_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
+pub(super) async fn twin_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
     let device = bench.device().await?.identity;
     let path = twin_path(&device);
     let patch = json!({ "tags": { "fan": 1 } });
@@ -111,6 +122,30 @@ async fn twin_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
         ("HUB-HTTP-012", 404, bench.call(Method::GET, &missing, IfMatch::Absent, None).await?),
         ("HUB-CONC-002", 412, bench.write_twin(Method::PATCH, &device, stale, &patch).await?),
         ("HUB-VALI-001", 400, wrong),
+    ];
+    Ok(errors_among(bench, answers))
+}
+
+/// Refusals of other calls: of modules, configurations, methods, and versions.
+pub(super) async fn other_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
+    let device = bench.device().await?;
+    let module = bench.module(&device, "vision").await?.identity;
+    let device = device.identity;
+    watch(bench, &identity_path(&module), |answer| answer.status.as_u16() == 200).await?;
+    let missing = identity_path(&Identity::module(&device.device, "hearing"));
+    let nobody = format!("/configurations/{}", bench.new_name());
+    let methods = format!("{}/methods", twin_path(&device));
+    let body = json!({ "deviceId": module.device, "moduleId": module.module });
+    let call = json!({ "methodName": "reboot", "payload": null });
+    let mut old = bench.request(Method::GET, &identity_path(&device), None);
+    old.target = format!("{}?api-version=1999-01-01", identity_path(&device));
+    let none = IfMatch::Absent;
+    let answers = [
+        ("HUB-REG-023", 404, bench.call(Method::GET, &missing, none, None).await?),
+        ("HUB-REG-024", 409, put(bench, &module, none, &body).await?),
+        ("HUB-CFG-004", 404, bench.call(Method::GET, &nobody, none, None).await?),
+        ("HUB-METH-009", 404, bench.call(Method::POST, &methods, none, Some(&call)).await?),
+        ("HUB-HTTP-002", 400, bench.exchange(&old).await?),
     ];
     Ok(errors_among(bench, answers))
 }
@@ -189,6 +224,12 @@ async fn header_of_identities(bench: &mut Bench) -> Checked {
 
 async fn header_of_twins(bench: &mut Bench) -> Checked {
     let errors = twin_errors(bench).await?;
+    demand_header(bench, errors);
+    Ok(())
+}
+
+async fn header_of_others(bench: &mut Bench) -> Checked {
+    let errors = other_errors(bench).await?;
     demand_header(bench, errors);
     Ok(())
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
+use super::errors::{identity_errors, other_errors, twin_errors};
 use crate::bench::{Bench, IfMatch, Registered, identity_path, twin_path, words};
 use crate::body;
 use crate::case::Case;
@@ -26,6 +27,20 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-HTTP-004"],
         needs: &[],
         run: body!(type_of_errors),
+    },
+    Case {
+        id: "http-json-type-of-refusals",
+        title: "Refusals of every kind have the content type of JSON",
+        requirements: &["HUB-HTTP-004"],
+        needs: &[],
+        run: body!(type_of_refusals),
+    },
+    Case {
+        id: "http-json-type-of-other-refusals",
+        title: "Refusals of calls of modules, configurations and methods have the type of JSON",
+        requirements: &["HUB-HTTP-004"],
+        needs: &[],
+        run: body!(type_of_other_refusals),
     },
     Case {
         id: "http-request-id-told",
@@ -85,6 +100,23 @@ async fn type_of_errors(bench: &mut Bench) -> Checked {
         let answer = bench.call_as(None, Method::GET, &path, None).await?;
         demand_json_type(bench, &answer);
     }
+    Ok(())
+}
+
+async fn type_of_refusals(bench: &mut Bench) -> Checked {
+    let mut errors = identity_errors(bench).await?;
+    errors.extend(twin_errors(bench).await?);
+    let items = json!([{ "id": bench.new_name(), "importMode": "delete" }]);
+    let answer = bench.call(Method::POST, "/devices", IfMatch::Absent, Some(&items)).await?;
+    bench.equal("HUB-REG-030", "status of a failed bulk call", 400, answer.status.as_u16());
+    errors.push((400, answer));
+    errors.iter().for_each(|(_, answer)| demand_json_type(bench, answer));
+    Ok(())
+}
+
+async fn type_of_other_refusals(bench: &mut Bench) -> Checked {
+    let errors = other_errors(bench).await?;
+    errors.iter().for_each(|(_, answer)| demand_json_type(bench, answer));
     Ok(())
 }
 

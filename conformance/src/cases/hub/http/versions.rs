@@ -29,6 +29,13 @@ pub(super) const CASES: &[Case] = &[
         run: |bench| Box::pin(refused(bench, "HUB-HTTP-002", "?api-version=1999-01-01")),
     },
     Case {
+        id: "http-version-nonsense-refused",
+        title: "Requests whose api-version is empty or no date are refused",
+        requirements: &["HUB-HTTP-002"],
+        needs: &[],
+        run: body!(nonsense_refused),
+    },
+    Case {
         id: "http-version-current-identities",
         title: "The current api-version is supported for identities of devices",
         requirements: &["HUB-HTTP-003"],
@@ -103,6 +110,26 @@ async fn refused(bench: &mut Bench, requirement: &'static str, query: &str) -> C
     let twin = bench.read_twin(&device).await?;
     let unchanged = twin.pointer("/tags/written").is_none();
     bench.demand(requirement, unchanged, "a twin without the refused tag", twin.to_string());
+    Ok(())
+}
+
+/// What no version of the service was ever called.
+const NONSENSE: [&str; 5] = ["", "latest", "2021-04-12x", "2021-13-45", "20210412"];
+
+async fn nonsense_refused(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?.identity;
+    let path = twin_path(&device);
+    watch(bench, &path, |answer| answer.status.as_u16() == 200).await?;
+    let patch = json!({ "tags": { "written": true } });
+    for version in NONSENSE {
+        let answer = send(bench, Method::GET, &path, CURRENT, None).await?;
+        bench.equal("HUB-HTTP-003", &path, 200, answer.status.as_u16());
+        let query = format!("?api-version={version}");
+        for (method, body) in [(Method::GET, None), (Method::PATCH, Some(&patch))] {
+            let answer = send(bench, method, &path, &query, body).await?;
+            demand_refused(bench, "HUB-HTTP-002", &answer, 400, "InvalidProtocolVersion");
+        }
+    }
     Ok(())
 }
 

@@ -84,6 +84,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(missing_told),
     },
     Case {
+        id: "registry-bulk-module-failures-told",
+        title: "The error of a bulk item for a module names the module and its device",
+        requirements: &["HUB-REG-030"],
+        needs: &[],
+        run: body!(module_failures_told),
+    },
+    Case {
         id: "registry-bulk-modules",
         title: "Bulk items with a module id create and delete modules and leave their device",
         requirements: &["HUB-REG-028", "HUB-REG-029"],
@@ -110,6 +117,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-REG-034"],
         needs: &[],
         run: body!(twice_refused),
+    },
+    Case {
+        id: "registry-bulk-module-twice-refused",
+        title: "A bulk call with one module in two items is an error, one with two modules is none",
+        requirements: &["HUB-REG-034", "HUB-REG-029"],
+        needs: &[],
+        run: body!(module_twice_refused),
     },
 ];
 
@@ -331,5 +345,42 @@ async fn modules(bench: &mut Bench) -> Checked {
     demand_gone(bench, "HUB-REG-028", &identity_path(&module)).await?;
     let found = read(bench, &Identity::device(&device), any).await?;
     bench.equal("HUB-REG-028", "deviceId", device.as_str(), text(&found, "/deviceId"));
+    Ok(())
+}
+
+/// An item that creates a module.
+fn module_creation(device: &str, module: &str) -> Value {
+    json!({
+        "id": device,
+        "moduleId": module,
+        "importMode": "create",
+        "authentication": keys(3, 4),
+    })
+}
+
+async fn module_failures_told(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let present = bench.module(&device, "vision").await?.identity;
+    read(bench, &present, any).await?;
+    let device = device.identity.device;
+    let items = ["hearing", "vision"].map(|module| module_creation(&device, module));
+    let answer = bulk(bench, items.to_vec()).await?;
+    demand_errors(bench, &answer, &[device.as_str()]);
+    let body = answer.json();
+    bench.equal("HUB-REG-030", "moduleId", "vision", text(&body, "/errors/0/moduleId"));
+    Ok(())
+}
+
+async fn module_twice_refused(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?.identity;
+    read(bench, &device, any).await?;
+    let items = ["vision", "hearing"].map(|module| module_creation(&device.device, module));
+    let answer = bulk(bench, items.to_vec()).await?;
+    demand_success(bench, "HUB-REG-029", &answer);
+    let items = ["touch", "touch"].map(|module| module_creation(&device.device, module));
+    let answer = bulk(bench, items.to_vec()).await?;
+    let is_named = answer.json().to_string().contains("DeviceDefinedMultipleTimes");
+    let holds = answer.status.as_u16() == 400 && is_named;
+    bench.demand("HUB-REG-034", holds, "400 DeviceDefinedMultipleTimes", answer.to_string());
     Ok(())
 }

@@ -49,6 +49,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(disabled_counted),
     },
     Case {
+        id: "registry-statistics-modules",
+        title: "A module is not counted among the devices",
+        requirements: &["HUB-REG-035"],
+        needs: &[Need::Alone],
+        run: body!(modules_not_counted),
+    },
+    Case {
         id: "registry-statistics-connected",
         title: "A device is counted as connected as long as it is",
         requirements: &["HUB-REG-035"],
@@ -118,6 +125,15 @@ async fn disabled_counted(bench: &mut Bench) -> Checked {
     demand_counts(bench, before, [1, 0, 1]).await?;
     update(bench, "HUB-REG-015", IfMatch::Any, &device, json!({ "status": "enabled" })).await?;
     read(bench, &identity_of(&device), any).await?;
+    demand_counts(bench, before, [1, 1, 0]).await
+}
+
+async fn modules_not_counted(bench: &mut Bench) -> Checked {
+    let before = device_counts(bench).await?;
+    let device = bench.device().await?;
+    demand_counts(bench, before, [1, 1, 0]).await?;
+    let module = bench.module(&device, "vision").await?.identity;
+    read(bench, &module, any).await?;
     demand_counts(bench, before, [1, 1, 0]).await
 }
 

@@ -41,6 +41,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[],
         run: body!(qos_1_again_acknowledged),
     },
+    Case {
+        id: "session-first-with-dup-answered",
+        title: "A twin request whose first PUBLISH was lost, sent with DUP, is answered",
+        requirements: &["HUB-TWIN-001"],
+        needs: &[],
+        run: body!(first_with_dup_answered),
+    },
 ];
 
 async fn unsubscribed_from_two(bench: &mut Bench) -> Checked {
@@ -96,5 +103,18 @@ async fn qos_1_again_acknowledged(bench: &mut Bench) -> Checked {
         }
     }
     bench.demand("HUB-SESS-004", true, "a PUBACK each time", "a PUBACK each time");
+    Ok(())
+}
+
+async fn first_with_dup_answered(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut connection = bench.connect_and_listen(&device).await?;
+    connection.twin().await?;
+    let (id, rid) = (connection.new_id(), connection.new_rid());
+    let topic = format!("$iothub/twin/GET/?$rid={rid}");
+    let publish = Publish { dup: true, ..Publish::at_least_once(id, topic, "") };
+    connection.send(&Packet::Publish(publish)).await?;
+    let answer = connection.twin_answer("HUB-TWIN-001", &rid).await?;
+    bench.equal("HUB-TWIN-001", "status", 200, answer.status);
     Ok(())
 }

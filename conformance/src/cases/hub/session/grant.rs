@@ -40,6 +40,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(qos_1_granted),
     },
     Case {
+        id: "session-qos-granted-again",
+        title: "A filter that is subscribed again with another QoS is granted at no more than that",
+        requirements: &["HUB-SESS-002"],
+        needs: &[],
+        run: body!(qos_granted_again),
+    },
+    Case {
         id: "session-filters-together",
         title: "All filters of a device are granted in one SUBSCRIBE",
         requirements: &["HUB-SESS-002"],
@@ -109,6 +116,19 @@ async fn qos_0_granted(bench: &mut Bench) -> Checked {
 async fn qos_1_granted(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
     demand_each_granted(bench, &device, &own_filters(&device), Qos::AtLeastOnce).await
+}
+
+async fn qos_granted_again(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut connection = bench.connect(&device).await?;
+    for filter in own_filters(&device) {
+        for qos in [Qos::AtLeastOnce, Qos::AtMostOnce, Qos::AtLeastOnce] {
+            let asked = [(filter.clone(), qos)];
+            let granted = ask(&mut connection, "HUB-SESS-002", &asked).await?;
+            demand_grants(bench, &asked, &granted);
+        }
+    }
+    connection.disconnect().await
 }
 
 async fn module_filters(bench: &mut Bench) -> Checked {

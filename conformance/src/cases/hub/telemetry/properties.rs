@@ -27,6 +27,13 @@ pub(super) const CASES: &[Case] = &[
         run: body!(decoded),
     },
     Case {
+        id: "telemetry-properties-names",
+        title: "Names are decoded and keep their letter case, and a value may be empty",
+        requirements: &["HUB-TELE-002"],
+        needs: &[Need::Control],
+        run: body!(names),
+    },
+    Case {
         id: "telemetry-properties-slash",
         title: "A bag that ends with a slash, as an SDK writes it, becomes the same properties",
         requirements: &["HUB-TELE-002"],
@@ -83,6 +90,20 @@ async fn decoded(bench: &mut Bench) -> Checked {
         "unit": "°C",
         "sum": "1+1",
         "percent": "100%25",
+    });
+    demand_properties(bench, bag, &allowed).await
+}
+
+async fn names(bench: &mut Bench) -> Checked {
+    let bag = "Alert=High&alert=low&a%26b%3Dc=1&%C2%B0C=2&1%2B1=3&empty=&100%2525=4";
+    let allowed = json!({
+        "Alert": "High",
+        "alert": "low",
+        "a&b=c": "1",
+        "°C": "2",
+        "1+1": "3",
+        "empty": "",
+        "100%25": "4",
     });
     demand_properties(bench, bag, &allowed).await
 }

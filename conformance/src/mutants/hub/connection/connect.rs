@@ -1,5 +1,8 @@
 //! Defects of who may connect with which CONNECT (HUB-CONN-007 to -014).
 
+use std::collections::BTreeMap;
+
+use http::Method;
 use serde_json::Value;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::Output;
@@ -8,7 +11,10 @@ use twinspec_model::wire::percent;
 use twinspec_model::wire::username::UserName;
 
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{ClientIds, accepted, on_both, on_connect, on_twin, set};
+use crate::mutants::hub::registry::calls::{refuse, set_path};
+use crate::mutants::overlay::{
+    ClientIds, accepted, on_both, on_connect, on_exchange, on_request, on_twin, set,
+};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -130,6 +136,36 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 connect.client_id.make_ascii_lowercase();
                 if let Some(name) = &mut connect.user_name {
                     name.make_ascii_lowercase();
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "connection-id-taken-in-other-case",
+        title: "A device cannot be created when there is one whose id differs in letter case only",
+        requirements: &["HUB-CONN-014"],
+        overlay: || {
+            on_exchange(
+                BTreeMap::new(),
+                |created: &mut BTreeMap<String, String>, request| {
+                    let path = request.uri().path().to_owned();
+                    let is_put = request.method() == Method::PUT;
+                    let first = created.entry(path.to_lowercase()).or_insert_with(|| path.clone());
+                    (is_put && *first != path).then_some(())
+                },
+                |_, (), response| refuse(response, 409, "DeviceAlreadyExists"),
+            )
+        },
+    },
+    Mutant {
+        id: "connection-twin-of-id-in-lower-case",
+        title: "The twin of a device is found by its id in lower case",
+        requirements: &["HUB-CONN-014"],
+        overlay: || {
+            on_request(|request| {
+                if let Some(id) = request.uri().path().strip_prefix("/twins/") {
+                    let path = format!("/twins/{}", id.to_lowercase());
+                    set_path(request, &path);
                 }
             })
         },

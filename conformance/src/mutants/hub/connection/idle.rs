@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::{ConnectionId, Input, Output};
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos, SubAck};
 
 use super::connect::spoil;
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{answering, on_both, on_connect, on_output};
+use crate::mutants::overlay::{answering, edit_json, on_both, on_connect, on_output, set};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -95,6 +96,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "connection-puback-no-sign-of-life",
+        title: "A PUBACK does not restart the idle timer",
+        requirements: &["HUB-CONN-024"],
+        overlay: puback_no_sign_of_life,
+    },
+    Mutant {
         id: "connection-subscribe-no-sign-of-life",
         title: "SUBSCRIBE and UNSUBSCRIBE do not restart the idle timer",
         requirements: &["HUB-CONN-024"],
@@ -151,6 +158,32 @@ fn idle_unlimited() -> Box<dyn Overlay> {
                 Vec::new()
             }
             other => vec![other],
+        },
+    )
+}
+
+/// Keeps PUBACKs from the model and counts them, so that the back end sees them all the same.
+fn puback_no_sign_of_life() -> Box<dyn Overlay> {
+    on_both(
+        0_u64,
+        |acknowledged, input| match &input {
+            Input::Packet(_, Packet::PubAck(_)) => {
+                *acknowledged = acknowledged.saturating_add(1);
+                Vec::new()
+            }
+            _ => vec![input],
+        },
+        |acknowledged, mut output| {
+            if let Output::Respond(_, response) = &mut output {
+                edit_json(response.body_mut(), |body| {
+                    let waiting = body.get("cloudToDeviceMessageCount").and_then(Value::as_u64);
+                    if let Some(waiting) = waiting {
+                        let left = waiting.saturating_sub(*acknowledged);
+                        set(body, "cloudToDeviceMessageCount", left);
+                    }
+                });
+            }
+            vec![output]
         },
     )
 }

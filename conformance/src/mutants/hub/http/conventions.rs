@@ -81,6 +81,30 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "http-version-words-taken",
+        title: "An api-version that is no date is taken for the current one",
+        requirements: &["HUB-HTTP-002"],
+        overlay: || taking(|version| version.starts_with(|c: char| c.is_ascii_alphabetic())),
+    },
+    Mutant {
+        id: "http-version-empty-taken",
+        title: "An empty api-version is taken for the current one",
+        requirements: &["HUB-HTTP-002"],
+        overlay: || taking(str::is_empty),
+    },
+    Mutant {
+        id: "http-version-beginning-taken",
+        title: "An api-version that begins with a served one is taken",
+        requirements: &["HUB-HTTP-002"],
+        overlay: || taking(|version| version.starts_with("2021-04-12")),
+    },
+    Mutant {
+        id: "http-version-no-such-day-taken",
+        title: "An api-version that is a date in no calendar is taken",
+        requirements: &["HUB-HTTP-002"],
+        overlay: || taking(|version| version.len() == 10 && version > "2021-12-31"),
+    },
+    Mutant {
         id: "http-version-not-for-deletions",
         title: "The current api-version is not supported for DELETEs of devices",
         requirements: &["HUB-HTTP-003"],
@@ -130,6 +154,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
         requirements: &["HUB-HTTP-004"],
         overlay: || {
             on_response(|response| {
+                if !response.status().is_success() {
+                    let plain = HeaderValue::from_static("text/plain");
+                    response.headers_mut().insert(CONTENT_TYPE, plain);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-json-type-missing-on-412",
+        title: "Refusals of an outdated etag have no content type",
+        requirements: &["HUB-HTTP-004"],
+        overlay: || {
+            on_response(|response| {
+                if response.status() == StatusCode::PRECONDITION_FAILED {
+                    response.headers_mut().remove(CONTENT_TYPE);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-json-type-missing-on-bulk-failures",
+        title: "Bulk calls that fail have no content type",
+        requirements: &["HUB-HTTP-004"],
+        overlay: || {
+            let is_bulk = |request: &Request<Bytes>| request.uri().path() == "/devices";
+            on_answer(is_bulk, |response| {
+                if response.status() == StatusCode::BAD_REQUEST {
+                    response.headers_mut().remove(CONTENT_TYPE);
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-json-type-text-of-method-errors",
+        title: "Errors of method calls have the content type of plain text",
+        requirements: &["HUB-HTTP-004"],
+        overlay: || {
+            let is_method = |request: &Request<Bytes>| request.uri().path().ends_with("/methods");
+            on_answer(is_method, |response| {
                 if !response.status().is_success() {
                     let plain = HeaderValue::from_static("text/plain");
                     response.headers_mut().insert(CONTENT_TYPE, plain);
@@ -196,6 +259,29 @@ pub(super) const MUTANTS: &[Mutant] = &[
         title: "Percent-encoded ids in paths are decoded twice",
         requirements: &["HUB-HTTP-011"],
         overlay: || on_path(|path| path.replace("%25", "%")),
+    },
+    Mutant {
+        id: "http-path-plus-is-blank",
+        title: "A plus in a path is taken for a blank",
+        requirements: &["HUB-HTTP-011"],
+        overlay: || on_path(|path| path.replace('+', "%20")),
+    },
+    Mutant {
+        id: "http-path-plus-decoded-twice",
+        title: "An encoded plus in a path is taken for a blank",
+        requirements: &["HUB-HTTP-011"],
+        overlay: || on_path(|path| path.replace("%2B", "%20")),
+    },
+    Mutant {
+        id: "http-path-module-decoded-twice",
+        title: "Percent-encoded ids of modules in paths are decoded twice",
+        requirements: &["HUB-HTTP-011"],
+        overlay: || {
+            on_path(|path| match path.split_once("/modules/") {
+                Some((start, end)) => format!("{start}/modules/{}", end.replace("%25", "%")),
+                None => path.to_owned(),
+            })
+        },
     },
     Mutant {
         id: "http-twin-of-missing-device-generic",
@@ -271,6 +357,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 /// The query of a request of the current version.
 const CURRENT: &str = "api-version=2021-04-12";
+
+/// Takes a request for one of the current version when its version is `chosen`.
+fn taking(chosen: fn(&str) -> bool) -> Box<dyn Overlay> {
+    on_request(move |request| {
+        let version = query(request).split('&').find_map(|pair| pair.strip_prefix("api-version="));
+        if version.is_some_and(chosen) {
+            set_query(request, CURRENT);
+        }
+    })
+}
 
 /// Whether a request is neither for the registry nor for twins alone.
 fn is_elsewhere(request: &Request<Bytes>) -> bool {

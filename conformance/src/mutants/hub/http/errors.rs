@@ -78,6 +78,51 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "http-error-header-missing-on-methods",
+        title: "Errors of method calls have no iothub-errorcode",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            let is_method = |request: &Request<Bytes>| request.uri().path().ends_with("/methods");
+            on_answer(is_method, |response| drop(response.headers_mut().remove("iothub-errorcode")))
+        },
+    },
+    Mutant {
+        id: "http-error-header-missing-on-configurations",
+        title: "Errors about configurations have no iothub-errorcode",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            let is_theirs =
+                |request: &Request<Bytes>| request.uri().path().starts_with("/configurations");
+            on_answer(is_theirs, |response| drop(response.headers_mut().remove("iothub-errorcode")))
+        },
+    },
+    Mutant {
+        id: "http-error-header-of-modules-names-devices",
+        title: "The header of errors about missing modules names a missing device",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            on_response(|response| {
+                let name = response.headers_mut().get_mut("iothub-errorcode");
+                if let Some(name) = name.filter(|name| *name == "ModuleNotFound") {
+                    *name = HeaderValue::from_static("DeviceNotFound");
+                }
+            })
+        },
+    },
+    Mutant {
+        id: "http-error-header-generic-on-versions",
+        title: "The header of a refused api-version names a general error",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            on_response(|response| {
+                let name = response.headers_mut().get_mut("iothub-errorcode");
+                if let Some(name) = name.filter(|name| *name == "InvalidProtocolVersion") {
+                    *name = HeaderValue::from_static("GenericBadRequest");
+                }
+            })
+        },
+    },
+    Mutant {
         id: "http-error-status-general",
         title: "Refusals of twin writes under an old etag are answered 409",
         requirements: &["HUB-HTTP-008"],

@@ -122,6 +122,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || in_another_mode("updateTwinIfMatchETag", "updateTwin"),
     },
     Mutant {
+        id: "registry-bulk-error-without-module",
+        title: "The errors of a bulk call do not name modules",
+        requirements: &["HUB-REG-030"],
+        overlay: || {
+            on_result_body(|result| {
+                let errors = result.get_mut("errors").and_then(Value::as_array_mut);
+                errors.into_iter().flatten().for_each(|error| drop(take(error, "moduleId")));
+            })
+        },
+    },
+    Mutant {
         id: "registry-bulk-missing-not-told",
         title: "A bulk call does not tell of devices that are not there",
         requirements: &["HUB-REG-030"],
@@ -204,6 +215,36 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 items.retain(|item| {
                     seen.insert((text(item, "/id").to_owned(), text(item, "/moduleId").to_owned()))
                 });
+            })
+        },
+    },
+    Mutant {
+        id: "registry-bulk-module-twice-taken",
+        title: "The second item for a module in a bulk call is left out without an error",
+        requirements: &["HUB-REG-034"],
+        overlay: || {
+            on_items(|items| {
+                let mut seen = BTreeSet::new();
+                items.retain(|item| match text(item, "/moduleId") {
+                    "" => true,
+                    module => seen.insert((text(item, "/id").to_owned(), module.to_owned())),
+                });
+            })
+        },
+    },
+    Mutant {
+        id: "registry-bulk-modules-of-one-device-are-one",
+        title: "A bulk call with two modules of one device is taken for one with a device twice",
+        requirements: &["HUB-REG-029"],
+        overlay: || {
+            on_items(|items| {
+                let mut seen = BTreeSet::new();
+                for item in items {
+                    let is_module = !text(item, "/moduleId").is_empty();
+                    if is_module && !seen.insert(text(item, "/id").to_owned()) {
+                        set(item, "importMode", "unknown");
+                    }
+                }
             })
         },
     },

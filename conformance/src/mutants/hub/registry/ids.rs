@@ -109,6 +109,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         overlay: || on_counts(|counts| set(counts, "totalDeviceCount", 1000)),
     },
     Mutant {
+        id: "registry-statistics-modules-counted",
+        title: "Modules are counted among the devices",
+        requirements: &["HUB-REG-035"],
+        overlay: modules_counted,
+    },
+    Mutant {
         id: "registry-statistics-all-connected",
         title: "All devices that ever were created are counted as connected",
         requirements: &["HUB-REG-035"],
@@ -192,6 +198,26 @@ fn all_connected() -> Box<dyn Overlay> {
             edit_json(response.body_mut(), |body| {
                 let total = body.get("totalDeviceCount").cloned().unwrap_or_default();
                 *body = json!({ "connectedDeviceCount": total });
+            });
+        },
+    )
+}
+
+fn modules_counted() -> Box<dyn Overlay> {
+    on_exchange(
+        0_u64,
+        |modules: &mut u64, request| {
+            if request.method() == Method::PUT && request.uri().path().contains("/modules/") {
+                *modules = modules.saturating_add(1);
+            }
+            (request.uri().path() == "/statistics/devices").then_some(())
+        },
+        |modules, (), response| {
+            edit_json(response.body_mut(), |body| {
+                for member in ["totalDeviceCount", "enabledDeviceCount"] {
+                    let devices = body.get(member).and_then(Value::as_u64).unwrap_or_default();
+                    set(body, member, devices.saturating_add(*modules));
+                }
             });
         },
     )

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use twinspec_model::hub::{ConnectionId, Input};
-use twinspec_model::wire::mqtt::Packet;
+use twinspec_harness::hub::Overlay;
+use twinspec_model::hub::{ConnectionId, Input, Output};
+use twinspec_model::wire::mqtt::{Packet, Qos};
+use twinspec_model::wire::topic::Filter;
 
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{on_connect, on_input};
+use crate::mutants::overlay::{answering, on_connect, on_input};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -22,6 +24,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 vec![input]
             })
         },
+    },
+    Mutant {
+        id: "session-unsubscribe-from-answers-ends-notifications",
+        title: "An UNSUBSCRIBE from twin answers ends the notifications too",
+        requirements: &["HUB-NOTI-001"],
+        overlay: || unsubscribing_too(Filter::TwinResponse, Filter::Desired),
+    },
+    Mutant {
+        id: "session-unsubscribe-from-methods-ends-notifications",
+        title: "An UNSUBSCRIBE from methods ends the notifications too",
+        requirements: &["HUB-NOTI-001"],
+        overlay: || unsubscribing_too(Filter::Methods { name: None }, Filter::Desired),
+    },
+    Mutant {
+        id: "session-unsubscribe-from-desired-ends-answers",
+        title: "An UNSUBSCRIBE from notifications ends the twin answers too",
+        requirements: &["HUB-TWIN-001"],
+        overlay: || unsubscribing_too(Filter::Desired, Filter::TwinResponse),
     },
     Mutant {
         id: "session-clean-is-kept",
@@ -61,4 +81,49 @@ pub(super) const MUTANTS: &[Mutant] = &[
             })
         },
     },
+    Mutant {
+        id: "session-dup-not-processed",
+        title: "A PUBLISH with DUP is acknowledged and not processed",
+        requirements: &["HUB-TWIN-001"],
+        overlay: || {
+            answering(|id, packet| match packet {
+                Packet::Publish(publish) if publish.dup => {
+                    let packet_id = publish.delivery.id()?;
+                    Some(vec![Output::Send(id, Packet::PubAck(packet_id))])
+                }
+                _ => None,
+            })
+        },
+    },
+    Mutant {
+        id: "session-granted-as-before",
+        title: "A filter that is subscribed again is granted the QoS of the first time",
+        requirements: &["HUB-SESS-002"],
+        overlay: granted_as_before,
+    },
 ];
+
+/// Ends the subscription to `other` with that to `named`.
+fn unsubscribing_too(named: Filter, other: Filter) -> Box<dyn Overlay> {
+    on_input(move |mut input| {
+        if let Input::Packet(_, Packet::Unsubscribe(unsubscribe)) = &mut input
+            && unsubscribe.filters.contains(&named.to_filter())
+        {
+            unsubscribe.filters.push(other.to_filter());
+        }
+        vec![input]
+    })
+}
+
+/// Grants what was asked for in the first SUBSCRIBE of a connection to each filter.
+fn granted_as_before() -> Box<dyn Overlay> {
+    let mut first: BTreeMap<(ConnectionId, String), Qos> = BTreeMap::new();
+    on_input(move |mut input| {
+        if let Input::Packet(id, Packet::Subscribe(subscribe)) = &mut input {
+            for (filter, qos) in &mut subscribe.filters {
+                *qos = *first.entry((*id, filter.clone())).or_insert(*qos);
+            }
+        }
+        vec![input]
+    })
+}

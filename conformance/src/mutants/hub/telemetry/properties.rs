@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use twinspec_harness::hub::Overlay;
-use twinspec_model::event::Event;
+use twinspec_model::event::{Event, Source};
 use twinspec_model::hub::{ConnectionId, Input, Output};
 use twinspec_model::wire::mqtt::{ConnectCode, Packet};
 use twinspec_model::wire::percent;
@@ -11,7 +11,7 @@ use twinspec_model::wire::topic::HubTopic;
 
 use super::message::on_telemetry;
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{on_both, on_device_publish, on_hub_publish};
+use crate::mutants::overlay::{on_both, on_device_publish, on_hub_publish, on_output};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -61,6 +61,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 for (_, value) in &mut event.properties {
                     *value = value.replace('+', " ");
                 }
+                true
+            })
+        },
+    },
+    Mutant {
+        id: "telemetry-names-not-decoded",
+        title: "Names of application properties are delivered as they stand in the topic",
+        requirements: &["HUB-TELE-002"],
+        overlay: || on_names(percent::encode),
+    },
+    Mutant {
+        id: "telemetry-names-decoded-twice",
+        title: "Names of application properties are decoded twice",
+        requirements: &["HUB-TELE-002"],
+        overlay: || on_names(|name| percent::decode(name).unwrap_or_default()),
+    },
+    Mutant {
+        id: "telemetry-names-in-lower-case",
+        title: "Names of application properties are delivered in lower case",
+        requirements: &["HUB-TELE-002"],
+        overlay: || on_names(str::to_lowercase),
+    },
+    Mutant {
+        id: "telemetry-empty-values-lost",
+        title: "Application properties with an empty value are not delivered",
+        requirements: &["HUB-TELE-002"],
+        overlay: || {
+            on_telemetry(|event| {
+                event.properties.retain(|(_, value)| !value.is_empty());
                 true
             })
         },
@@ -175,6 +204,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
 ];
+
+/// Edits the names of application properties.
+fn on_names(edit: fn(&str) -> String) -> Box<dyn Overlay> {
+    on_output(move |mut output| {
+        if let Output::Event(event) = &mut output
+            && event.source == Source::Telemetry
+        {
+            for (name, _) in &mut event.properties {
+                *name = edit(name);
+            }
+        }
+        vec![output]
+    })
+}
 
 /// Hides the system properties of messages in whose topic this stands.
 fn without_system(mark: &'static str) -> Box<dyn Overlay> {
