@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::identity::Identity;
 
-use crate::bench::{Bench, IfMatch, identity_path, twin_path, words};
+use crate::bench::{Bench, IfMatch, identity_path, job_path, twin_path, words};
 use crate::body;
 use crate::case::Case;
 use crate::cases::hub::registry::calls::{error_names, flat_name, put, symmetric, text, watch};
@@ -50,8 +50,8 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "http-error-header-of-others",
-        title: "The header of errors about modules, configurations, methods and versions names the \
-                error of the body",
+        title: "The header of errors of other calls, jobs and queries among them, names the error of \
+                the body",
         requirements: &["HUB-HTTP-007"],
         needs: &[],
         run: body!(header_of_others),
@@ -78,6 +78,7 @@ const NUMBERS: &[(&str, u32)] = &[
     ("IotHubUnauthorized", 401_003),
     ("GenericNotFound", 404_000),
     ("DeviceNotFound", 404_001),
+    ("JobNotFound", 404_002),
     ("ModuleNotFound", 404_010),
     ("DeviceNotOnline", 404_103),
     ("ConfigurationNotFound", 404_301),
@@ -126,7 +127,7 @@ pub(super) async fn twin_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>
     Ok(errors_among(bench, answers))
 }
 
-/// Refusals of other calls: of modules, configurations, methods, and versions.
+/// Refusals of other calls: of modules, configurations, methods, jobs, queries, and versions.
 pub(super) async fn other_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)>> {
     let device = bench.device().await?;
     let module = bench.module(&device, "vision").await?.identity;
@@ -137,6 +138,8 @@ pub(super) async fn other_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)
     let methods = format!("{}/methods", twin_path(&device));
     let body = json!({ "deviceId": module.device, "moduleId": module.module });
     let call = json!({ "methodName": "reboot", "payload": null });
+    let query = json!({ "query": "SELECT FROM" });
+    let job = job_path(&bench.new_job_id());
     let mut old = bench.request(Method::GET, &identity_path(&device), None);
     old.target = format!("{}?api-version=1999-01-01", identity_path(&device));
     let none = IfMatch::Absent;
@@ -145,6 +148,8 @@ pub(super) async fn other_errors(bench: &mut Bench) -> Checked<Vec<(u16, Answer)
         ("HUB-REG-024", 409, put(bench, &module, none, &body).await?),
         ("HUB-CFG-004", 404, bench.call(Method::GET, &nobody, none, None).await?),
         ("HUB-METH-009", 404, bench.call(Method::POST, &methods, none, Some(&call)).await?),
+        ("JOB-036", 404, bench.call(Method::GET, &job, none, None).await?),
+        ("QRY-014", 400, bench.call(Method::POST, "/devices/query", none, Some(&query)).await?),
         ("HUB-HTTP-002", 400, bench.exchange(&old).await?),
     ];
     Ok(errors_among(bench, answers))

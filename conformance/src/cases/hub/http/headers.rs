@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "http-json-type-of-other-refusals",
-        title: "Refusals of calls of modules, configurations and methods have the type of JSON",
+        title: "Refusals of other calls, of methods, jobs and queries among them, have the type of JSON",
         requirements: &["HUB-HTTP-004"],
         needs: &[],
         run: body!(type_of_other_refusals),

@@ -1,4 +1,4 @@
-//! The methods subscription ends and lasts (HUB-SESS-012, HUB-SESS-017).
+//! The methods subscription ends and lasts (HUB-METH-001, HUB-SESS-012, HUB-SESS-017).
 
 use serde_json::json;
 use twinspec_model::wire::mqtt::Qos;
@@ -18,6 +18,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-SESS-012"],
         needs: &[],
         run: body!(unsubscribe),
+    },
+    Case {
+        id: "method-others-unsubscribed",
+        title: "A device that unsubscribes from notifications and twin answers is still called",
+        requirements: &["HUB-METH-001"],
+        needs: &[],
+        run: body!(others_unsubscribed),
     },
     Case {
         id: "method-subscription-to-one",
@@ -54,6 +61,18 @@ async fn unsubscribe(bench: &mut Bench) -> Checked {
     bench.settle().await;
     let request = line.demand_served(bench, "HUB-METH-001", &call("again", &json!(3))).await?;
     bench.equal("HUB-SESS-012", "method delivered next", "again", &request.name);
+    Ok(())
+}
+
+async fn others_unsubscribed(bench: &mut Bench) -> Checked {
+    let mut line = Line::open(bench).await?;
+    line.demand_served(bench, "HUB-METH-001", &call("before", &json!(1))).await?;
+    for (filter, name) in [(Filter::Desired, "first"), (Filter::TwinResponse, "second")] {
+        line.connection.subscribe(&filter, Qos::AtMostOnce).await?;
+        line.connection.unsubscribe(&filter).await?;
+        let request = line.demand_served(bench, "HUB-METH-001", &call(name, &json!(2))).await?;
+        bench.equal("HUB-METH-001", "method delivered", name, &request.name);
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Packets that many a server reads too hastily (HUB-SESS-004, -007, -011, -013).
+//! Packets that many a server reads too hastily (HUB-SESS-004, -007, -011, -013, HUB-TWIN-001, -008).
 
 use serde_json::json;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos, Unsubscribe};
@@ -47,6 +47,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["HUB-TWIN-001"],
         needs: &[],
         run: body!(first_with_dup_answered),
+    },
+    Case {
+        id: "session-report-with-dup-kept",
+        title: "A report whose first PUBLISH was lost, sent with DUP, is kept",
+        requirements: &["HUB-TWIN-008"],
+        needs: &[],
+        run: body!(report_with_dup_kept),
     },
 ];
 
@@ -116,5 +123,21 @@ async fn first_with_dup_answered(bench: &mut Bench) -> Checked {
     connection.send(&Packet::Publish(publish)).await?;
     let answer = connection.twin_answer("HUB-TWIN-001", &rid).await?;
     bench.equal("HUB-TWIN-001", "status", 200, answer.status);
+    Ok(())
+}
+
+async fn report_with_dup_kept(bench: &mut Bench) -> Checked {
+    let device = bench.device().await?;
+    let mut connection = bench.connect_and_listen(&device).await?;
+    connection.reported(&json!({ "fan": 1 })).await?;
+    let (id, rid) = (connection.new_id(), connection.new_rid());
+    let topic = format!("$iothub/twin/PATCH/properties/reported/?$rid={rid}");
+    let publish = Publish { dup: true, ..Publish::at_least_once(id, topic, "{\"fan\":2}") };
+    connection.send(&Packet::Publish(publish)).await?;
+    let answer = connection.twin_answer("HUB-TWIN-008", &rid).await?;
+    bench.equal("HUB-TWIN-008", "status", 204, answer.status);
+    let twin = connection.twin().await?;
+    let seen = twin.pointer("/reported/fan").cloned().unwrap_or_default();
+    bench.equal_json("HUB-TWIN-008", "reported.fan", &json!(2), &seen);
     Ok(())
 }

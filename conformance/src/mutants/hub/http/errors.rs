@@ -87,6 +87,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         },
     },
     Mutant {
+        id: "http-error-header-missing-on-queries",
+        title: "Errors of queries have no iothub-errorcode",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            let is_query = |request: &Request<Bytes>| request.uri().path() == "/devices/query";
+            on_answer(is_query, |response| drop(response.headers_mut().remove("iothub-errorcode")))
+        },
+    },
+    Mutant {
+        id: "http-error-header-generic-on-jobs",
+        title: "The header of errors about missing jobs names a general error",
+        requirements: &["HUB-HTTP-007"],
+        overlay: || {
+            on_response(|response| {
+                let name = response.headers_mut().get_mut("iothub-errorcode");
+                if let Some(name) = name.filter(|name| *name == "JobNotFound") {
+                    *name = HeaderValue::from_static("GenericNotFound");
+                }
+            })
+        },
+    },
+    Mutant {
         id: "http-error-header-missing-on-configurations",
         title: "Errors about configurations have no iothub-errorcode",
         requirements: &["HUB-HTTP-007"],

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use twinspec_harness::hub::Overlay;
 use twinspec_model::hub::{ConnectionId, Input, Output};
 use twinspec_model::wire::mqtt::{Packet, Qos};
-use twinspec_model::wire::topic::Filter;
+use twinspec_model::wire::topic::{DeviceTopic, Filter};
 
 use crate::mutants::Mutant;
-use crate::mutants::overlay::{answering, on_connect, on_input};
+use crate::mutants::overlay::{answering, on_connect, on_device_publish, on_input};
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -94,6 +95,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 _ => None,
             })
         },
+    },
+    Mutant {
+        id: "session-report-with-dup-answered-only",
+        title: "A report with DUP is taken for one that was seen before: nothing changes",
+        requirements: &["HUB-TWIN-008"],
+        overlay: || {
+            on_device_publish(|_, topic, publish| {
+                if publish.dup && matches!(topic, DeviceTopic::TwinPatch { .. }) {
+                    publish.payload = Bytes::from_static(b"{}");
+                }
+                true
+            })
+        },
+    },
+    Mutant {
+        id: "session-unsubscribe-from-desired-ends-methods",
+        title: "An UNSUBSCRIBE from notifications ends the methods too",
+        requirements: &["HUB-METH-001"],
+        overlay: || unsubscribing_too(Filter::Desired, Filter::Methods { name: None }),
     },
     Mutant {
         id: "session-granted-as-before",
