@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 /// How long a client may take to send a request.
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ pub enum Manner {
     Changed,
     /// Its first bytes; the rest never comes, and the connection stays open.
     StallAfter(usize),
+    /// Its first bytes; the rest comes after a pause.
+    PauseAfter(usize, Duration),
     /// Not at all: this status is answered.
     Refused(u16),
     /// The first so many requests are answered with this status.
@@ -282,6 +284,7 @@ impl File {
             }
             Manner::Changed => part(changed(&whole), range, End::Complete),
             Manner::StallAfter(bytes) => part(whole, range, End::Stall(bytes)),
+            Manner::PauseAfter(bytes, pause) => part(whole, range, End::Pause(bytes, pause)),
             Manner::Refused(status) => refused(status),
             Manner::RefusedFirst(status, count) if self.served <= count => refused(status),
             Manner::CutFirst(bytes) if self.served == 1 => part(whole, range, End::Cut(bytes)),
@@ -361,6 +364,8 @@ enum End {
     Cut(usize),
     /// Never, after so many bytes.
     Stall(usize),
+    /// After the last byte, with a pause after so many.
+    Pause(usize, Duration),
 }
 
 /// A body that may not reach its end.
@@ -369,11 +374,13 @@ struct Part {
     end: End,
     /// Whether what was handed over before had time to be sent.
     is_flushed: bool,
+    /// The pause, once it began.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Part {
     fn new(rest: Bytes, end: End) -> Self {
-        Self { rest, end, is_flushed: false }
+        Self { rest, end, is_flushed: false, pause: None }
     }
 }
 
@@ -385,20 +392,28 @@ impl Body for Part {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let End::Pause(0, pause) = self.end {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(pause)));
+            ready!(pause.as_mut().poll(context));
+            self.end = End::Complete;
+        }
         let allowed = match self.end {
             End::Complete => self.rest.len(),
-            End::Cut(bytes) | End::Stall(bytes) => bytes.min(self.rest.len()),
+            End::Cut(bytes) | End::Stall(bytes) | End::Pause(bytes, _) => {
+                bytes.min(self.rest.len())
+            }
         };
         if allowed > 0 {
             let length = allowed.min(CHUNK);
             let chunk = self.rest.split_to(length);
-            if let End::Cut(left) | End::Stall(left) = &mut self.end {
+            if let End::Cut(left) | End::Stall(left) | End::Pause(left, _) = &mut self.end {
                 *left -= length;
             }
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
         match self.end {
-            End::Complete => Poll::Ready(None),
+            // Shorter than what comes before the pause.
+            End::Complete | End::Pause(..) => Poll::Ready(None),
             // The server sends what it holds before it asks again.
             End::Cut(_) if !self.is_flushed => {
                 self.is_flushed = true;
@@ -461,6 +476,8 @@ mod tests {
         let cases = [
             (Manner::CutAfter(3), "012", true),
             (Manner::StallAfter(3), "012", true),
+            (Manner::PauseAfter(3, Duration::from_millis(50)), "0123456789", true),
+            (Manner::PauseAfter(30, Duration::from_secs(60)), "0123456789", true),
             (Manner::Short(3), "012", false),
             (Manner::Changed, "0123456788", false),
         ];

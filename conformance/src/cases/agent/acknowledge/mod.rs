@@ -1,5 +1,7 @@
 //! Acknowledgements of the desired property `service` (device-update-agent.md § 5).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use twinspec_harness::content::Manner;
 
@@ -105,6 +107,9 @@ const CASES_HERE: &[Case] = &[
         run: agent_body!(away),
     },
 ];
+
+/// How long a root key package takes while a connection is lost: less than agents wait for one.
+const ABSENCE: Duration = Duration::from_millis(500);
 
 /// What a case changes in an object.
 enum Part {
@@ -240,9 +245,9 @@ async fn cut(agent: &mut AgentBench<'_>) -> Checked {
 async fn away(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
     deployed(agent, "a").await?;
-    // The package does not come before the connection is lost.
+    // The package comes when the connection is lost.
     let package = agent.package_of_its_own()?;
-    agent.content().set_manner(&package.path, Manner::StallAfter(10));
+    agent.content().set_manner(&package.path, Manner::PauseAfter(10, ABSENCE));
     let mut plan = agent.plan(&[&Script::good("b")])?;
     plan.package = Some(agent.url_of(&package));
     let sent = agent.deploy(&plan).await?;
@@ -255,7 +260,6 @@ async fn away(agent: &mut AgentBench<'_>) -> Checked {
         _ => Treatment::Pass,
     });
     agent.cut();
-    agent.content().set_manner(&package.path, Manner::Whole);
     let script_runs = |agent: &AgentBench<'_>| agent.has_run(&Script::good("b"), Phase::Apply);
     // Who does nothing without a connection has everything before it.
     agent.until_or_ended(STEP, script_runs).await;
