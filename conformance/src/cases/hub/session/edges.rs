@@ -1,4 +1,4 @@
-//! Packets that many a server reads too hastily (HUB-SESS-004, -007, -011, -013, HUB-TWIN-001, -008).
+//! Packets that many a server reads too hastily (HUB-SESS-004, -007, -011, -013, HUB-TWIN).
 
 use serde_json::json;
 use twinspec_model::wire::mqtt::{Packet, Publish, Qos, Unsubscribe};

@@ -1,4 +1,4 @@
-//! Defects of packets that are read too hastily (HUB-SESS-004, -007, -011, -013).
+//! Defects of packets that are read too hastily, and of what an UNSUBSCRIBE ends.
 
 use std::collections::BTreeMap;
 
