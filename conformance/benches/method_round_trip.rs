@@ -4,8 +4,9 @@
 //! Ours: an HTTP call on a connection that is kept, over to the device on MQTT, its answer, and the
 //! answer of the call. Theirs: a PUBLISH over the broker to the device, and its PUBLISH back. Both
 //! make four trips over loopback, with TCP_NODELAY on all sockets of the benchmark, whose clients share
-//! one thread. The hub is served by one thread, as it is by default and as mosquitto is, and once more
-//! by two.
+//! one thread. Both servers have a core, the other one is the clients': which of them the scheduler puts
+//! together decides over more than the servers do. The hub is served by one thread, as it is by default
+//! and as mosquitto is, and once more by two.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on fails")]
 
@@ -41,6 +42,8 @@ async fn compare(threads: usize) {
     let Some(broker) = Server::mosquitto() else {
         return peers::no_mosquitto();
     };
+    let is_kept = peers::keep_on(0, std::process::id()) && hub.keep_on(1) && broker.keep_on(1);
+    let cores = if is_kept { "a core for clients, one for servers" } else { "any cores" };
     let (device, key) = hub.devices.first().unwrap();
     let client = Client::connect(hub.port, device, Some(key), "$iothub/methods/POST/#");
     let _answering = echo(client.await.unwrap(), |topic| {
@@ -75,7 +78,7 @@ async fn compare(threads: usize) {
         }
     }
     println!(
-        "method round trip, {threads} thread(s): ours p50 {:.0} µs, mosquitto request/response p50 {:.0} µs, \
+        "method round trip, {threads} thread(s), {cores}: ours p50 {:.0} µs, mosquitto request/response p50 {:.0} µs, \
          ratio {:.2} (median of {RUNS} runs of {CALLS})",
         peers::median(ours) * 1e6,
         peers::median(theirs) * 1e6,

@@ -98,6 +98,11 @@ impl Server {
         Some(server)
     }
 
+    /// Keeps the server on one core; `false` where `taskset` cannot do that.
+    pub(crate) fn keep_on(&self, core: usize) -> bool {
+        keep_on(core, self.process.id())
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> usize {
         resident_bytes(self.process.id())
@@ -110,6 +115,14 @@ impl Drop for Server {
         let _ended = self.process.kill();
         let _reaped = self.process.wait();
     }
+}
+
+/// Keeps all threads of a process on one core; `false` where `taskset` cannot do that.
+pub(crate) fn keep_on(core: usize, process: u32) -> bool {
+    let mut command = Command::new("taskset");
+    command.args(["--all-tasks", "--cpu-list", "--pid"]);
+    command.args([core.to_string(), process.to_string()]).stdout(Stdio::null());
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// A raw MQTT connection.
