@@ -1,13 +1,12 @@
 //! Defects of the codes with which a failure of one of several steps is told
 //! (device-update-agent.md § 4.2).
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 use twinspec_harness::agent::Effect;
-use twinspec_model::agent::{Input, Output, Phase};
+use twinspec_model::agent::{Output, Phase};
 
 use super::Defect;
+use super::component::ThereForAll;
 use super::rewrite::{AgentReports, Results, With, set, state_of};
 
 /// The members of a result that tell how it ended.
@@ -55,23 +54,13 @@ pub(super) const DEFECTS: &[Defect] = &[
         "A step that is there already makes the others count as there when they are asked again.",
         ["ADU-AGENT-112"],
         With {
-            state: (BTreeSet::new(), false),
-            input: |(asked, is_there): &mut (BTreeSet<u64>, bool), mut input| {
-                if let Input::Ran { job, outcome } = &mut input
-                    && asked.remove(job)
-                {
-                    *is_there |= outcome.code == 900;
-                    if *is_there {
-                        outcome.code = 900;
-                    }
-                }
-                vec![input]
-            },
-            output: |(asked, _), output| {
+            state: ThereForAll::default(),
+            input: ThereForAll::input,
+            output: |there: &mut ThereForAll, output| {
                 if let Output::Run { job, call } = &output
                     && call.phase == Phase::IsInstalled
                 {
-                    asked.insert(*job);
+                    there.asked.insert(*job);
                 }
                 vec![Effect::Do(output)]
             },

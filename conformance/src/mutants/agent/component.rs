@@ -147,24 +147,14 @@ pub(super) const DEFECTS: &[Defect] = &[
         "What one component has installed counts as installed for all.",
         ["ADU-AGENT-115"],
         With {
-            state: (BTreeSet::new(), false),
-            input: |(asked, is_there): &mut (BTreeSet<u64>, bool), mut input| {
-                if let Input::Ran { job, outcome } = &mut input
-                    && asked.remove(job)
-                {
-                    *is_there |= outcome.code == 900;
-                    if *is_there {
-                        outcome.code = 900;
-                    }
-                }
-                vec![input]
-            },
-            output: |(asked, _), output| {
+            state: ThereForAll::default(),
+            input: ThereForAll::input,
+            output: |there: &mut ThereForAll, output| {
                 if let Output::Run { job, call } = &output
                     && call.phase == Phase::IsInstalled
                     && call.component.is_some()
                 {
-                    asked.insert(*job);
+                    there.asked.insert(*job);
                 }
                 vec![Effect::Do(output)]
             },
@@ -196,6 +186,28 @@ pub(super) const DEFECTS: &[Defect] = &[
         }
     ),
 ];
+
+/// What was once found installed counts as installed whenever it is asked for again.
+#[derive(Default)]
+pub(super) struct ThereForAll {
+    /// The questions, by job.
+    pub(super) asked: BTreeSet<u64>,
+    is_there: bool,
+}
+
+impl ThereForAll {
+    pub(super) fn input(&mut self, mut input: Input) -> Vec<Input> {
+        if let Input::Ran { job, outcome } = &mut input
+            && self.asked.remove(job)
+        {
+            self.is_there |= outcome.code == 900;
+            if self.is_there {
+                outcome.code = 900;
+            }
+        }
+        vec![input]
+    }
+}
 
 /// What failed although the machine was told otherwise.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use twinspec_harness::agent::Effect;
+use twinspec_harness::agent::{Effect, Overlay};
 use twinspec_model::agent::{Input, Output, Phase, Status};
 
 use super::Defect;
@@ -15,59 +15,31 @@ pub(super) const DEFECTS: &[Defect] = &[
         "agent-cancel-not-when-asked",
         "A cancel while a handler is asked is passed over.",
         ["ADU-AGENT-089"],
-        With {
-            state: Work::default(),
-            input: Work::input,
-            output: |work: &mut Work, output| {
-                work.begins(&output, |output| runs(output, Phase::IsInstalled));
-                vec![Effect::Do(output)]
-            },
-        }
+        NoCancelDuring::new(|output| runs(output, Phase::IsInstalled))
     ),
     defect!(
         "agent-cancel-not-in-backup",
         "A cancel while a payload backs up is passed over.",
         ["ADU-AGENT-089"],
-        With {
-            state: Work::default(),
-            input: Work::input,
-            output: |work: &mut Work, output| {
-                work.begins(&output, |output| runs(output, Phase::Backup));
-                vec![Effect::Do(output)]
-            },
-        }
+        NoCancelDuring::new(|output| runs(output, Phase::Backup))
     ),
     defect!(
         "agent-cancel-not-in-child-manifest",
         "A cancel while a child manifest is fetched is passed over.",
         ["ADU-AGENT-089"],
-        With {
-            state: Work::default(),
-            input: Work::input,
-            output: |work: &mut Work, output| {
-                work.begins(&output, |output| match output {
-                    Output::Fetch { job, order } if order.wants_text => Some(*job),
-                    _ => None,
-                });
-                vec![Effect::Do(output)]
-            },
-        }
+        NoCancelDuring::new(|output| match output {
+            Output::Fetch { job, order } if order.wants_text => Some(*job),
+            _ => None,
+        })
     ),
     defect!(
         "agent-cancel-not-in-validation",
         "A cancel while the root key package is fetched is passed over.",
         ["ADU-AGENT-089"],
-        With {
-            state: Work::default(),
-            input: Work::input,
-            output: |work: &mut Work, output| {
-                work.begins(&output, |output| match output {
-                    Output::FetchRootKeys { job, .. } => Some(*job),
-                    _ => None,
-                });
-                vec![Effect::Do(output)]
-            },
-        }
+        NoCancelDuring::new(|output| match output {
+            Output::FetchRootKeys { job, .. } => Some(*job),
+            _ => None,
+        })
     ),
     defect!(
         "agent-cancel-not-of-a-replacement",
@@ -116,27 +88,36 @@ pub(super) const DEFECTS: &[Defect] = &[
     ),
 ];
 
-/// The work of one kind that is under way, by job.
-#[derive(Default)]
-struct Work(BTreeSet<u64>);
+/// Passes cancels over as long as work of one kind is under way.
+struct NoCancelDuring {
+    /// The job by which such work begins.
+    begins: fn(&Output) -> Option<u64>,
+    under_way: BTreeSet<u64>,
+}
 
-impl Work {
-    fn begins(&mut self, output: &Output, job: impl Fn(&Output) -> Option<u64>) {
-        self.0.extend(job(output));
+impl NoCancelDuring {
+    fn new(begins: fn(&Output) -> Option<u64>) -> Self {
+        Self { begins, under_way: BTreeSet::new() }
     }
+}
 
-    /// Passes cancels over as long as it lasts.
+impl Overlay for NoCancelDuring {
     fn input(&mut self, mut input: Input) -> Vec<Input> {
         if let Input::RootKeys { job, .. } | Input::Fetched { job, .. } | Input::Ran { job, .. } =
             &input
         {
-            self.0.remove(job);
+            self.under_way.remove(job);
         }
         let is_cancel = service(&mut input).and_then(|service| action(service)) == Some(255);
-        if is_cancel && !self.0.is_empty() {
+        if is_cancel && !self.under_way.is_empty() {
             withhold(&mut input);
         }
         vec![input]
+    }
+
+    fn output(&mut self, output: Output) -> Vec<Effect> {
+        self.under_way.extend((self.begins)(&output));
+        vec![Effect::Do(output)]
     }
 }
 

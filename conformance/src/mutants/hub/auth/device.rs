@@ -11,7 +11,6 @@ use twinspec_model::wire::mqtt::Packet;
 use super::doors::{admitting, keeping_out, knowing, letting_in};
 use super::keyring::Attempt;
 use crate::mutants::Mutant;
-use crate::target::in_an_hour;
 
 /// The mutants.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -49,9 +48,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                         && connect.password.as_deref().unwrap_or_default().is_empty()
                         && keyring.certificate(*id).is_none()
                     {
-                        let attempt = Attempt::new(keyring, connect);
-                        let token = attempt.good_token(in_an_hour(&Clock::default()));
-                        connect.password = Some(token);
+                        Attempt::new(keyring, connect).let_in(connect);
                     }
                     vec![input]
                 },
@@ -71,9 +68,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                         && let Some(password) = connect.password.clone()
                         && !shown.insert(password)
                     {
-                        let attempt = Attempt::new(keyring, connect);
-                        let token = attempt.good_token(in_an_hour(&Clock::default()));
-                        connect.password = Some(token);
+                        Attempt::new(keyring, connect).let_in(connect);
                     }
                     vec![input]
                 },

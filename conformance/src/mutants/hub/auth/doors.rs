@@ -55,7 +55,7 @@ pub(super) fn letting_in(is_let_in: fn(&Attempt) -> bool) -> Box<dyn Overlay> {
             {
                 let attempt = Attempt::new(keyring, connect);
                 if is_let_in(&attempt) {
-                    connect.password = Some(attempt.good_token(in_an_hour(&Clock::default())));
+                    attempt.let_in(connect);
                 }
             }
             vec![input]

@@ -7,10 +7,13 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderValue};
 use serde_json::Value;
+use twinspec_harness::clock::Clock;
 use twinspec_model::auth::{self, Certificate, SasToken};
 use twinspec_model::hub::{ConnectionId, Input, Output};
 use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::Connect;
+
+use crate::target::in_an_hour;
 
 /// The host name of embedded hubs.
 pub(super) const HOST: &str = "localhost";
@@ -176,6 +179,11 @@ impl Attempt {
             None => format!("{HOST}/devices/{}", self.client_id),
             Some((device, module)) => format!("{HOST}/devices/{device}/modules/{module}"),
         }
+    }
+
+    /// Has `connect` carry a good token.
+    pub(super) fn let_in(&self, connect: &mut Connect) {
+        connect.password = Some(self.good_token(in_an_hour(&Clock::default())));
     }
 
     /// A good token that ends at `end`.
