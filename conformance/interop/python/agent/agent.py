@@ -52,6 +52,8 @@ class Agent:
         self.saving = threading.Lock()
         self.senders = concurrent.futures.ThreadPoolExecutor(max_workers=SENDERS)
         self.inbox = queue.Queue()
+        self.taking = threading.Lock()
+        self.newest = 0
         self.outbox = queue.Queue()
         self.running = None
         self.next_up = None
@@ -136,8 +138,14 @@ class Agent:
     def take(self, desired):
         component = desired.get("deviceUpdate") if isinstance(desired, dict) else None
         service = component.get("service") if isinstance(component, dict) else None
-        if service is not None:
-            self.inbox.put((service, desired.get("$version")))
+        if service is None:
+            return
+        version = desired.get("$version")
+        with self.taking:
+            # A twin is read by one thread and patches come by another: what was read may be overtaken.
+            if isinstance(version, int) and version >= self.newest:
+                self.newest = version
+                self.inbox.put((service, version))
 
     def _handle(self, service, version):
         workflow = service.get("workflow") if isinstance(service, dict) else None
