@@ -207,7 +207,7 @@ async function connected(hub, devicetype, number, sdk) {
     const me = hub.newDevice();
     await registryOf(hub).updateTwin(me.id, { tags: { devicetype } }, "*");
     await startDevice(await sdk.connected(hub, me.connectionString), CHECK_VALUE);
-    await device.eventually("SUBACK", () => wireOf(me.id).from("suback").length > 1);
+    await device.eventually("SUBACK", () => wireOf(me.id).isGranted(device.DESIRED));
     made.push(me);
   }
   return made;

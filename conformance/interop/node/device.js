@@ -78,21 +78,17 @@ export class Inbox {
 export async function watchDesired(client, clientId) {
   const twin = await client.getTwin();
   const inbox = new Inbox();
-  const wire = wireOf(clientId);
-  const before = wire.from("suback").length;
   twin.on("properties.desired", inbox.put);
   // A new listener is first given what the SDK has read already.
   equal("copy given to a new listener", await inbox.take(), twin.properties.desired);
-  await eventually("SUBACK", () => wire.from("suback").length > before);
+  await eventually("SUBACK", () => wireOf(clientId).isGranted(DESIRED));
   return { twin, desired: inbox };
 }
 
 /** Answers a method from now on; the hub has granted the subscription when this returns. */
 export async function answerMethod(client, clientId, name, handler) {
-  const wire = wireOf(clientId);
   client.onDeviceMethod(name, handler);
-  const isGranted = () => wire.subscribed().includes(METHODS) && wire.from("suback").length > 0;
-  await eventually("SUBACK for methods", isGranted);
+  await eventually("SUBACK for methods", () => wireOf(clientId).isGranted(METHODS));
 }
 
 /** Compares as JSON, the order of keys aside. */

@@ -21,6 +21,13 @@ class Wire {
     return filters.map((each) => each.topic);
   }
 
+  /** Whether the hub has answered a SUBSCRIBE of this topic: other topics may have been granted long before. */
+  isGranted(topic) {
+    const asks = ({ subscriptions }) => subscriptions.some((each) => each.topic === topic);
+    const answered = this.from("suback").map((packet) => packet.messageId);
+    return this.to("subscribe").some((packet) => asks(packet) && answered.includes(packet.messageId));
+  }
+
   /** The packets of one kind the hub has sent. */
   from(command) {
     return this.received.filter((packet) => packet.cmd === command);
