@@ -43,17 +43,18 @@ class Link:
     def say(self, patch):
         with self._lock:
             _merge(self._truth, patch)
-        self._outbox.put(patch)
+            self._outbox.put(patch)
 
     def _send(self):
         while True:
             patch = self._outbox.get()
             while not self._try(patch):
                 time.sleep(0.2)
+                # The truth holds all that waits, so what is said meanwhile must not come between.
                 with self._lock:
                     patch = _copy(self._truth)
-                while not self._outbox.empty():
-                    self._outbox.get_nowait()
+                    while not self._outbox.empty():
+                        self._outbox.get_nowait()
 
     def _try(self, patch):
         try:
