@@ -23,8 +23,11 @@ impl Agent {
             return out.push(Output::Note("desired.$version is missing or no number".to_owned()));
         };
         // A notification that came meanwhile is newer than the answer.
+        if self.seen.is_some_and(|seen| version < seen) {
+            return;
+        }
         let missed = std::mem::take(&mut self.missed);
-        if self.seen.is_none_or(|seen| seen < version || (missed && seen == version)) {
+        if missed || self.seen != Some(version) {
             self.desired(version, desired, out);
         }
     }
@@ -38,12 +41,13 @@ impl Agent {
                 let note = format!("desired version {version} came late or twice: {seen} is known");
                 return out.push(Output::Note(note));
             }
-            // Something was missed; the whole twin tells what.
-            Some(seen) if version > seen.saturating_add(1) => {
+            Some(seen) if version == seen.saturating_add(1) => {}
+            // Something was missed, or may have been before the twin was read; the whole twin,
+            // read after this, tells what.
+            Some(_) | None => {
                 self.missed = true;
                 out.push(Output::ReadTwin);
             }
-            Some(_) | None => {}
         }
         self.desired(version, patch, out);
     }

@@ -420,6 +420,31 @@ fn a_gap_in_the_versions_makes_it_read_the_twin() {
 }
 
 #[test]
+fn a_notification_before_the_first_twin_hides_nothing() {
+    let mut world = World::new(Generation::Three);
+    world.version = 6;
+    world.desired = Some(deploy("a", &simple("a")));
+    // The deployment came before it, when nobody listened.
+    world.handle(Input::Patch(json!({ "other": 1, "$version": 6 })));
+    world.connect();
+    world.settle();
+    assert_eq!(world.story(), "6/1/a; ack 6/200; 0/700/a");
+}
+
+#[test]
+fn an_answer_that_a_notification_overtook_does_not_close_a_gap() {
+    let mut world = world();
+    world.disconnect();
+    world.handle(Input::Patch(json!({ "other": 1, "$version": 6 })));
+    world.handle(Input::Twin(json!({ "desired": { "$version": 5 }, "reported": {} })));
+    world.version = 6;
+    world.desired = Some(deploy("a", &simple("a")));
+    world.connect();
+    world.settle();
+    assert_eq!(world.story(), "6/1/a; ack 6/200; 0/700/a");
+}
+
+#[test]
 fn unknown_components_and_properties_are_left_alone() {
     let mut world = world();
     world.handle(Input::Patch(json!({ "$version": 2, "lamp": { "service": { "x": 1 } } })));
