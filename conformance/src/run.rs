@@ -14,6 +14,7 @@ use crate::bench::{Bench, Leftovers, remove};
 use crate::case::{Body, Case, Group};
 use crate::hindrance::Hindrance;
 use crate::pace::Courtesy;
+use crate::pool::Lent;
 use crate::preflight;
 use crate::target::Target;
 use crate::verdict::{Checked, Finding, Outcome, Stop, Verdict};
@@ -233,9 +234,15 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
         return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
     let mut attempt = 0;
+    let mut reserved = Vec::new();
     loop {
-        let (outcome, hindrance) = try_case(&target, case, leftovers).await;
-        let (outcome, hindrance) = (Outcome { duration: began.elapsed(), ..outcome }, hindrance);
+        let tried = try_case(&target, case, leftovers, std::mem::take(&mut reserved)).await;
+        if tried.is_crowded {
+            reserved = target.pool.take_all().await;
+            continue;
+        }
+        let hindrance = tried.hindrance;
+        let outcome = Outcome { duration: began.elapsed(), ..tried.outcome };
         attempt += 1;
         let tries = target.bears.tries(hindrance.as_ref(), AGAIN_MAX);
         match hindrance {
@@ -246,21 +253,32 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     }
 }
 
-/// Runs the body of a case once and removes what it registered. Besides, what may well not hinder it
-/// when it is run again.
+/// What came of running a case once.
+struct Tried {
+    outcome: Outcome,
+    /// What may well not hinder it when it is run again.
+    hindrance: Option<Hindrance>,
+    /// Whether it needs the devices of the pool that others have: with all of them, it never does.
+    is_crowded: bool,
+}
+
+/// Runs the body of a case once and removes what it registered.
 async fn try_case(
     target: &Arc<Target>,
     case: &'static Case,
     leftovers: &Leftovers,
-) -> (Outcome, Option<Hindrance>) {
+    reserved: Vec<Lent>,
+) -> Tried {
     let began = Instant::now();
-    let mut bench = Bench::new(Arc::clone(target), leftovers.clone()).about(case.requirements);
+    let bench = Bench::new(Arc::clone(target), leftovers.clone()).with(reserved);
+    let mut bench = bench.about(case.requirements);
     let budget = target.stretched(CASE);
     let courtesy = bench.courtesy.clone();
     let result = bounded((case.run)(&mut bench), budget, &courtesy).await;
     let recorder = bench.recorder.clone();
     let trace = recorder.records();
     bench.clean_up().await;
+    let is_crowded = bench.is_crowded();
     let (findings, checked) = bench.into_findings();
     let ended = match result {
         Some(Ok(())) => Ended::Whole(findings, checked),
@@ -273,7 +291,7 @@ async fn try_case(
     target.bears.count(courtesy.recovered());
     let outcome = conclude(case, ended, trace, began.elapsed());
     let hindrance = Hindrance::of(case, &courtesy, &outcome);
-    (outcome, hindrance)
+    Tried { outcome, hindrance, is_crowded }
 }
 
 /// Runs a body for at most `budget`, not counting the time that it waits on purpose.

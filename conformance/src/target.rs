@@ -60,7 +60,7 @@ pub struct Target {
     /// Signs device certificates that the hub trusts.
     pub device_authority: Option<DeviceAuthority>,
     /// Devices made beforehand; empty where the hub has a registry.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// How fast requests may follow each other.
     pub pace: Arc<Pace>,
     /// How many cases may have jobs at a time.
@@ -360,7 +360,7 @@ impl Target {
             trust,
             operator,
             // The profile was checked when it was read.
-            pool: Pool::new(&profile.devices).unwrap_or_default(),
+            pool: Arc::new(Pool::new(&profile.devices).unwrap_or_default()),
             pace: Arc::new(Pace::new(profile.requests_per_second)),
             job_turns: Arc::new(Semaphore::new(profile.running_jobs.map_or(1, NonZeroUsize::get))),
             configuration_turns: Arc::default(),
@@ -417,6 +417,17 @@ impl Target {
             in_an_hour(&self.clock),
             Some(policy),
         )
+    }
+}
+
+/// Reads a factor on all budgets.
+///
+/// # Errors
+/// Says what is allowed.
+pub fn patience(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number between 0.001 and 1000".to_owned()),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Judged is the embedded reference hub, or the hub that the environment names:
 //! `TWINSPEC_CONNECTION_STRING`, `TWINSPEC_MQTT`, `TWINSPEC_HTTP`, `TWINSPEC_CONTROL`,
-//! `TWINSPEC_CA`, `TWINSPEC_PROFILE` and `TWINSPEC_NO_SLOW` mean what the flags of
-//! `twinspec test hub` mean. Cases about agents judge the reference agent, or the one whose profile
+//! `TWINSPEC_CA`, `TWINSPEC_PROFILE`, `TWINSPEC_PATIENCE` and `TWINSPEC_NO_SLOW` mean what the flags
+//! of `twinspec test hub` mean. Cases about agents judge the reference agent, or the one whose profile
 //! `TWINSPEC_AGENT` names.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -11,7 +11,7 @@
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
@@ -20,10 +20,11 @@ use twinspec::bench::Leftovers;
 use twinspec::case::{self, Role};
 use twinspec::known::KnownFailures;
 use twinspec::mutants::firmware::Kind;
+use twinspec::preflight;
 use twinspec::profile::Profile;
 use twinspec::report::{Report, terminal};
 use twinspec::run::{self, Selected};
-use twinspec::target::{Parts, Target};
+use twinspec::target::{self, Parts, Target};
 use twinspec::verdict::Verdict;
 use twinspec_harness::tls::Trust;
 
@@ -44,7 +45,9 @@ fn run_all() -> ExitCode {
         let concerned = case::all().filter(move |(group, case)| kind.is_judged_by(group, case));
         concerned.map(move |(group, case)| {
             let name = format!("{}::{}::{}", group.role.name(), kind.name(), case.id);
-            Trial::test(name, move || judge_on(stage.get_or_init(|| device(kind)), (group, case)))
+            Trial::test(name, move || {
+                judge_on(stage.get_or_init(|| Stage::new(device(kind))), (group, case))
+            })
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.chain(devices).collect());
@@ -60,6 +63,30 @@ fn run_all() -> ExitCode {
 struct Stage {
     runtime: Runtime,
     target: Result<Arc<Target>, String>,
+    /// Held by one for writing while no other case may run.
+    alone: RwLock<()>,
+}
+
+impl Stage {
+    fn new(target: impl Future<Output = Result<Target, String>>) -> Self {
+        let runtime = Runtime::new().expect("a tokio runtime can be started");
+        let target = runtime.block_on(async {
+            let target = Arc::new(patient(target.await?)?);
+            if !target.is_embedded() {
+                preflight::check(&target).await?;
+            }
+            Ok(target)
+        });
+        Self { runtime, target, alone: RwLock::default() }
+    }
+}
+
+/// The same target with the patience that the environment asks for.
+fn patient(mut target: Target) -> Result<Target, String> {
+    let Ok(text) = env::var("TWINSPEC_PATIENCE") else { return Ok(target) };
+    target.patience = target::patience(&text)
+        .map_err(|error| format!("TWINSPEC_PATIENCE is {text:?}: {error}"))?;
+    Ok(target)
 }
 
 static HUB: OnceLock<Stage> = OnceLock::new();
@@ -67,32 +94,28 @@ static AGENT: OnceLock<Stage> = OnceLock::new();
 static DEVICES: [OnceLock<Stage>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
 
 /// The reference device of an older firmware-update pattern.
-fn device(kind: Kind) -> Stage {
-    let runtime = Runtime::new().expect("a tokio runtime can be started");
-    let target = runtime.block_on(kind.target(|device| device));
-    Stage { runtime, target: target.map(Arc::new).map_err(|error| error.to_string()) }
+async fn device(kind: Kind) -> Result<Target, String> {
+    kind.target(|device| device).await.map_err(|error| error.to_string())
 }
 
 fn judge(case: Selected) -> Result<(), Failed> {
-    let runtime = || Runtime::new().expect("a tokio runtime can be started");
     let stage = match case.0.role {
-        Role::Hub => HUB.get_or_init(|| {
-            let runtime = runtime();
-            let target = runtime.block_on(target());
-            Stage { runtime, target }
-        }),
-        Role::Agent | Role::Device => AGENT.get_or_init(|| {
-            let runtime = runtime();
-            let target = runtime.block_on(agent());
-            Stage { runtime, target }
-        }),
+        Role::Hub => HUB.get_or_init(|| Stage::new(target())),
+        Role::Agent | Role::Device => AGENT.get_or_init(|| Stage::new(agent())),
     };
     judge_on(stage, case)
 }
 
 fn judge_on(stage: &Stage, case: Selected) -> Result<(), Failed> {
     let target = stage.target.as_ref().map_err(Failed::from)?;
-    let outcome = stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
+    let run = || stage.runtime.block_on(run::run_case(target, case.1, &Leftovers::default()));
+    let outcome = if target.runs_alone(case.1.needs) {
+        let _alone = stage.alone.write().unwrap_or_else(PoisonError::into_inner);
+        run()
+    } else {
+        let _among_others = stage.alone.read().unwrap_or_else(PoisonError::into_inner);
+        run()
+    };
     let report = Report::new(&target.name, 0, &KnownFailures::default(), vec![(case, outcome)]);
     let record = report.cases.first().ok_or("the case left no record")?;
     match record.verdict {
@@ -108,22 +131,22 @@ fn judge_on(stage: &Stage, case: Selected) -> Result<(), Failed> {
     }
 }
 
-async fn agent() -> Result<Arc<Target>, String> {
+async fn agent() -> Result<Target, String> {
     let profile = match env::var("TWINSPEC_AGENT") {
         Ok(path) => AgentProfile::read(Path::new(&path)),
         Err(_) => AgentProfile::reference(Path::new(env!("CARGO_BIN_EXE_twinspec"))),
     };
     let profile = profile.map_err(|error| error.to_string())?;
-    Target::agent(profile).await.map(Arc::new).map_err(|error| error.to_string())
+    Target::agent(profile).await.map_err(|error| error.to_string())
 }
 
-async fn target() -> Result<Arc<Target>, String> {
+async fn target() -> Result<Target, String> {
     let profile = match env::var("TWINSPEC_PROFILE") {
         Ok(path) => Profile::read(Path::new(&path)).map_err(|error| error.to_string())?,
         Err(_) => Profile::default(),
     };
     let Ok(credentials) = env::var("TWINSPEC_CONNECTION_STRING") else {
-        return Target::embedded(profile).await.map(Arc::new).map_err(|error| error.to_string());
+        return Target::embedded(profile).await.map_err(|error| error.to_string());
     };
     let endpoint = |name| match env::var(name) {
         Ok(text) => text.parse().map(Some).map_err(|error| format!("{name}: {error}")),
@@ -143,6 +166,5 @@ async fn target() -> Result<Arc<Target>, String> {
     let mut target = Target::foreign(parts, profile);
     target.takes_time =
         env::var("TWINSPEC_NO_SLOW").map_or(true, |text| text.is_empty() || text == "0");
-    let target = Arc::new(target);
-    twinspec::preflight::check(&target).await.map(|()| target)
+    Ok(target)
 }

@@ -2,6 +2,8 @@
 //!
 //! Without a rule nothing is ever throttled; figures of the service are in hub-http.md § 10.
 
+use std::time::Duration;
+
 use crate::time::Time;
 
 /// How many operations of one kind the hub takes.
@@ -33,10 +35,9 @@ impl Throttle {
     pub fn take(&mut self, now: Time) -> bool {
         let millis = u64::try_from(now.since(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let refill = millis.saturating_mul(u64::from(self.rule.operations_per_second));
-        if refill > 0 {
-            self.left = self.left.saturating_add(refill).min(u64::from(self.rule.burst) * 1000);
-            self.filled_at = now;
-        }
+        self.left = self.left.saturating_add(refill).min(u64::from(self.rule.burst) * 1000);
+        // What is left of a millisecond counts the next time.
+        self.filled_at = self.filled_at.after(Duration::from_millis(millis));
         let taken = self.left.checked_sub(1000);
         self.left = taken.unwrap_or(self.left);
         taken.is_some()
@@ -45,8 +46,6 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -56,5 +55,15 @@ mod tests {
         assert_eq!([1; 4].map(|_| throttle.take(now)), [true, true, true, false]);
         let later = now.after(Duration::from_millis(500));
         assert_eq!([1; 2].map(|_| throttle.take(later)), [true, false]);
+    }
+
+    #[test]
+    fn parts_of_a_millisecond_are_not_lost() {
+        let now = Time::from_unix_seconds(1);
+        let mut throttle = Throttle::new(ThrottleRule { operations_per_second: 1, burst: 2 }, now);
+        assert!(throttle.take(now));
+        let every = Duration::from_micros(1900);
+        let taken = (1..=10_000).filter(|n| throttle.take(now.after(every * *n))).count();
+        assert_eq!(taken, 1 + 19);
     }
 }

@@ -42,6 +42,7 @@ pub use words::words;
 
 use crate::ambiguity;
 use crate::pace::Courtesy;
+use crate::pool::Lent;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Finding, Stop, keep};
 
@@ -123,7 +124,11 @@ pub struct Bench {
     waited: Duration,
     leftovers: Leftovers,
     mine: Vec<Leftover>,
-    borrowed: Vec<Registered>,
+    borrowed: Vec<Lent>,
+    /// Devices of the pool that the case was given beforehand.
+    reserved: Vec<Lent>,
+    /// Whether the case wanted a further device while others had all that were left.
+    is_crowded: bool,
     /// Ids of jobs that may wait for their start.
     jobs: Vec<String>,
     /// Held by a case that has jobs.
@@ -158,6 +163,8 @@ impl Bench {
             leftovers,
             mine: Vec::new(),
             borrowed: Vec::new(),
+            reserved: Vec::new(),
+            is_crowded: false,
             jobs: Vec::new(),
             job_turn: None,
             configuration_turn: None,
@@ -170,6 +177,12 @@ impl Bench {
     #[must_use]
     pub(crate) fn about(self, requirements: &'static [&'static str]) -> Self {
         Self { about: requirements, ..self }
+    }
+
+    /// The same bench with devices of the pool that it need not wait for.
+    #[must_use]
+    pub(crate) fn with(self, reserved: Vec<Lent>) -> Self {
+        Self { reserved, ..self }
     }
 
     /// Registers a device of this case's own, or borrows one from the profile's pool.
@@ -239,14 +252,37 @@ impl Bench {
         self.register(Identity::module(device, module), body).await
     }
 
-    /// A device of the pool with an empty twin.
-    async fn borrow_device(&mut self) -> Checked<Registered> {
-        if self.borrowed.len() >= self.target.pool.size() {
+    /// A device that no other case has.
+    async fn lent(&mut self) -> Checked<Lent> {
+        let pool = Arc::clone(&self.target.pool);
+        if self.borrowed.len() >= pool.size() {
             let why = "needs more devices at once than the profile's pool has";
             return Err(Stop::Unsupported(why.to_owned()));
         }
-        let device = self.target.pool.take().await;
-        self.borrowed.push(device.clone());
+        if let Some(lent) = self.reserved.pop() {
+            return Ok(lent);
+        }
+        let lent = if self.borrowed.is_empty() {
+            self.turn("have a device of the pool", pool.take()).await?
+        } else {
+            pool.take_now()
+        };
+        lent.ok_or_else(|| {
+            self.is_crowded = true;
+            Stop::Inconclusive("other cases have all devices of the pool".to_owned())
+        })
+    }
+
+    /// Whether the case ended because others had the devices that it wanted besides its own.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+
+    /// A device of the pool with an empty twin.
+    async fn borrow_device(&mut self) -> Checked<Registered> {
+        let lent = self.lent().await?;
+        let device = Registered::clone(&lent);
+        self.borrowed.push(lent);
         let nothing = json!({ "tags": {}, "properties": { "desired": {} } });
         let twin = self.replace_twin(&device.identity, &nothing).await?;
         let reported = twin.pointer("/properties/reported").and_then(Value::as_object);
@@ -390,7 +426,8 @@ impl Bench {
     /// Removes what this case registered and cancels what it planned.
     pub(crate) async fn clean_up(&mut self) {
         self.cancel_jobs().await;
-        self.borrowed.drain(..).for_each(|device| self.target.pool.give_back(device));
+        self.borrowed.clear();
+        self.reserved.clear();
         // Configurations first: without them, no device changes any more.
         self.mine.sort();
         for leftover in std::mem::take(&mut self.mine) {

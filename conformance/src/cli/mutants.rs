@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::test::patience;
 use super::{Done, Format, Trouble, print_json, runtime, say};
 use crate::mutants::{self, Conditions, Entry, Kill};
 use crate::select::glob;
+use crate::target::patience;
 
 /// Which mutants to try.
 #[derive(Debug, Args)]

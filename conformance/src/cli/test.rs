@@ -26,7 +26,7 @@ use crate::report::output::{ReportFile, check_file};
 use crate::report::{Conformance, Report, terminal};
 use crate::run::{self, Selected};
 use crate::select::{Filter, Shard};
-use crate::target::{Parts, Target};
+use crate::target::{Parts, Target, patience};
 use crate::verdict::{Outcome, Verdict};
 
 /// How long the removal of leftovers may take after a run or Ctrl-C.
@@ -97,7 +97,7 @@ pub(super) struct RunOptions {
     /// Run only part I of N of the cases
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
-    /// Seed of order and request ids [default: a random one, which is printed]
+    /// Seed of the order in which cases run [default: a random one, which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Run N times and list verdicts that differ
@@ -124,14 +124,6 @@ pub(super) struct RunOptions {
     /// List the selected cases and run none
     #[arg(long)]
     list: bool,
-}
-
-/// Reads a factor on time budgets.
-pub(super) fn patience(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(factor),
-        _ => Err("expected a number between 0.001 and 1000".to_owned()),
-    }
 }
 
 /// `twinspec` alone.

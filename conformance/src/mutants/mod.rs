@@ -32,6 +32,9 @@ use firmware::DeviceMutant;
 /// How much shorter budgets are than against a hub that is expected to be right.
 const PATIENCE: f64 = 0.03;
 
+/// How much longer budgets are when a mutant that survived is tried again.
+const SECOND_CHANCE: f64 = 10.0;
+
 /// Cases that run at once against one mutant.
 const JOBS: usize = 16;
 
@@ -196,6 +199,17 @@ pub async fn try_out(mutant: Entry, conditions: &Conditions) -> io::Result<Kill>
     Ok(Kill { id: mutant.id, requirements: mutant.requirements, killed_by, unseen, time_ms, role })
 }
 
+/// Tries a mutant again, with more patience, before it counts as one that survives: its cases may
+/// have met a moment in which the machine did nothing for longer than their budgets.
+async fn try_patiently(mutant: Entry, conditions: &Conditions) -> io::Result<Kill> {
+    let kill = try_out(mutant, conditions).await?;
+    if !kill.survives() {
+        return Ok(kill);
+    }
+    let patience = conditions.patience * SECOND_CHANCE;
+    try_out(mutant, &Conditions { patience, ..conditions.clone() }).await
+}
+
 /// Tries mutants, those of the agent several at a time, and tells `progress` of each in their
 /// order.
 ///
@@ -216,7 +230,7 @@ pub async fn try_all(
         running.spawn(async move {
             // The semaphore is never closed; a failure would only mean less waiting.
             let _place = places.acquire_many_owned(weight).await;
-            (index, try_out(mutant, &conditions).await)
+            (index, try_patiently(mutant, &conditions).await)
         });
     }
     let mut waiting = BTreeMap::new();

@@ -28,7 +28,7 @@ pub struct Report {
     pub tool: Tool,
     /// What was judged.
     pub target: String,
-    /// The seed of order and request ids.
+    /// The seed of the order in which cases run.
     pub seed: u64,
     /// How many cases came to which verdict.
     pub summary: Summary,

@@ -37,7 +37,11 @@ impl AgentBench<'_> {
                 }
             }
             self.demand_no_flood()?;
-            if self.gone().is_some() {
+            if self.is_over() {
+                if self.watch.count() > looked {
+                    // What it sent before it ended has only now been seen.
+                    continue;
+                }
                 let why = self.last_words().await;
                 return Err(self.absent(requirement, allowed, why));
             }
@@ -70,6 +74,11 @@ impl AgentBench<'_> {
     /// Whether the agent's process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.gone().is_some()
+    }
+
+    /// Whether nothing more can come: the process has ended, and what it sent was seen.
+    fn is_over(&mut self) -> bool {
+        self.gone().is_some() && self.watch.connection().is_none()
     }
 
     /// How the process ended, when it has.
@@ -372,8 +381,11 @@ impl AgentBench<'_> {
     ) -> Checked {
         let deadline = self.deadline(budget);
         while !holds(self) {
-            if self.gone().is_some() {
+            if self.is_over() {
                 let why = self.last_words().await;
+                if holds(self) {
+                    return Ok(());
+                }
                 return Err(self.absent(requirement, allowed, why));
             }
             if Instant::now() >= deadline {
