@@ -104,6 +104,8 @@ pub enum Treatment {
     LoseAnswer,
     /// The case answers in the hub's place.
     Answer(Packet),
+    /// The hub handles it, after it has sent this.
+    After(Packet),
     /// A report is refused with this status.
     Refuse(u16),
     /// The connection breaks before the hub has seen it.
@@ -274,6 +276,11 @@ impl StageOverlay {
             Treatment::Answer(answer) => {
                 self.answers.extend(taken.map(|taken| Output::Send(id, taken)));
                 self.answer(Output::Send(id, answer))
+            }
+            Treatment::After(packet) => {
+                let mut inputs = self.answer(Output::Send(id, packet));
+                inputs.push(passed);
+                inputs
             }
             Treatment::Refuse(status) => match rid {
                 Some(rid) => {

@@ -446,6 +446,16 @@ impl AgentBench<'_> {
         Ok(())
     }
 
+    /// The notification that is kept back next; further ones pass again.
+    ///
+    /// # Errors
+    /// [`Stop::Harness`] when the hub does not send one.
+    pub async fn held_one(&mut self) -> Checked<Packet> {
+        self.held(1).await?;
+        let none = || Stop::Harness("no notification was kept back".to_owned());
+        self.take_held().into_iter().next().ok_or_else(none)
+    }
+
     /// A window in which nothing is to come; a good deployment afterwards closes it.
     pub async fn quiet(&self) {
         sleep(self.budget(QUIET)).await;

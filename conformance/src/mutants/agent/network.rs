@@ -13,6 +13,14 @@ use super::Defect;
 use super::rewrite::{Inputs, Login, Told, With, code_of};
 use super::wire::{Beat, Packets, connects, same_received, same_sent};
 
+/// What an agent has learned of the desired properties since it was connected.
+#[derive(Clone, Copy)]
+enum Read {
+    Nothing,
+    Notification,
+    Twin,
+}
+
 /// As good as for ever.
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -140,6 +148,50 @@ pub(super) const DEFECTS: &[Defect] = &[
                 Output::ReadTwin if std::mem::replace(has_read, true) => Vec::new(),
                 _ => vec![Effect::Do(output)],
             },
+        }
+    ),
+    defect!(
+        "agent-network-hidden-by-a-notification",
+        "After a notification the answer to a request for the twin is not looked at.",
+        ["DEV-NET-012"],
+        With {
+            state: Read::Nothing,
+            input: |read, input| {
+                *read = match (&input, *read) {
+                    (Input::Connected, _) => Read::Nothing,
+                    (Input::Patch(_), Read::Nothing) => Read::Notification,
+                    (Input::Twin(_), Read::Notification) => return Vec::new(),
+                    (Input::Twin(_), _) => Read::Twin,
+                    (_, read) => read,
+                };
+                vec![input]
+            },
+            output: super::rewrite::same_output,
+        }
+    ),
+    defect!(
+        "agent-network-takes-older",
+        "Older desired properties are taken for new ones.",
+        ["DEV-NET-025"],
+        With {
+            state: 0,
+            input: |newest, mut input| {
+                let stamp = match &mut input {
+                    Input::Patch(patch) => patch.pointer_mut("/$version"),
+                    Input::Twin(twin) => twin.pointer_mut("/desired/$version"),
+                    _ => None,
+                };
+                if let Some(stamp) = stamp
+                    && let Some(version) = stamp.as_u64()
+                {
+                    if version < *newest {
+                        *stamp = Value::from(*newest + 1);
+                    }
+                    *newest = version.max(*newest);
+                }
+                vec![input]
+            },
+            output: super::rewrite::same_output,
         }
     ),
     defect!(

@@ -1,14 +1,13 @@
-//! Deliveries that go wrong: twice, in another order, cut off in between, answered badly
+//! Deliveries that go wrong: twice, cut off in between, answered badly
 //! (device-update-agent.md § 9).
 
 use serde_json::{Value, json};
-use twinspec_model::wire::mqtt::Packet;
 
 use super::super::SCRIPTED;
 use crate::agent_body;
 use crate::bench::agent::{AgentBench, BACK, Phase, Report, Script, Treatment, What};
 use crate::case::Case;
-use crate::verdict::{Checked, Stop};
+use crate::verdict::Checked;
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
@@ -125,9 +124,7 @@ async fn duplicate_notification(agent: &mut AgentBench<'_>) -> Checked {
     let script = Script::good("a").forgetful();
     let plan = agent.plan(&[&script])?;
     let deployed = agent.deploy(&plan).await?;
-    agent.held(1).await?;
-    let held = agent.take_held();
-    let packet = one(&held)?;
+    let packet = agent.held_one().await?;
     agent.inject(packet.clone());
     agent.inject(packet);
     let report = agent.end("ADU-AGENT-041", &deployed).await?;
@@ -140,20 +137,13 @@ async fn duplicate_notification(agent: &mut AgentBench<'_>) -> Checked {
     Ok(())
 }
 
-fn one(held: &[Packet]) -> Checked<Packet> {
-    let none = || Stop::Harness("no notification was kept back".to_owned());
-    held.first().cloned().ok_or_else(none)
-}
-
 async fn duplicate_while_running(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
     agent.hold();
     let script = Script::good("a").forgetful().gated(Phase::Install);
     let plan = agent.plan(&[&script])?;
     let deployed = agent.deploy(&plan).await?;
-    agent.held(1).await?;
-    let held = agent.take_held();
-    let packet = one(&held)?;
+    let packet = agent.held_one().await?;
     agent.inject(packet.clone());
     agent.begins("ADU-AGENT-040", &script, Phase::Install).await?;
     agent.inject(packet);

@@ -1,6 +1,7 @@
-//! The transport floor: reconnection, back-off, keep-alive, sessions, TLS.
+//! The transport floor: reconnection, back-off, keep-alive, sessions, order, TLS.
 
 mod lost;
+mod overtaken;
 mod reconnect;
 mod session;
 mod tls;
@@ -8,4 +9,5 @@ mod tls;
 use crate::case::Case;
 
 /// All cases of the subject.
-pub const CASES: &[&[Case]] = &[reconnect::CASES, lost::CASES, session::CASES, tls::CASES];
+pub const CASES: &[&[Case]] =
+    &[reconnect::CASES, lost::CASES, session::CASES, overtaken::CASES, tls::CASES];
