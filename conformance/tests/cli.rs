@@ -346,8 +346,10 @@ fn a_run_that_is_broken_off_writes_its_reports() {
     let hub = Served::start();
     let (json, junit) = (scratch("broken-off.json"), scratch("broken-off.xml"));
     let reports = [format!("json={}", json.display()), format!("junit={}", junit.display())];
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let run = waiting_run(&hub, &["--report", &reports[0], "--report", &reports[1]]);
+        // A terminal, or `timeout`, tells a program and then its process group.
+        send(signal, run.id());
         send(signal, run.id());
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -378,6 +380,8 @@ fn a_second_signal_ends_a_run_at_once() {
         assert!(length > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&told[..length]));
     }
+    // What comes within a second is the same request.
+    std::thread::sleep(Duration::from_millis(1_200));
     let began = Instant::now();
     send("-INT", run.id());
     assert_eq!(run.wait().unwrap().code(), Some(3));

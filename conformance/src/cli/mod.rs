@@ -19,6 +19,7 @@ mod vectors;
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -160,32 +161,70 @@ fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
     tokio::runtime::Runtime::new().map_err(Trouble::environment)
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C, SIGTERM or the end of the terminal.
 async fn until_stopped() -> Result<(), Trouble> {
     Signals::new()?.next().await;
     Ok(())
 }
 
-/// Ctrl-C and SIGTERM, from now on.
+/// Signals in so short a time are one request: a terminal, or `timeout`, tells a program and its
+/// process group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Ctrl-C, SIGTERM and SIGHUP, from now on.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The end of the terminal, unless the program was started so as to survive that.
+    hangup: Option<Signal>,
+    /// When the last request came.
+    last: Option<Instant>,
 }
 
 impl Signals {
     fn new() -> Result<Self, Trouble> {
         let heard = |kind| signal(kind).map_err(Trouble::environment);
+        let hangup = SignalKind::hangup();
         Ok(Self {
             interrupt: heard(SignalKind::interrupt())?,
             terminate: heard(SignalKind::terminate())?,
+            hangup: if is_ignored(hangup) { None } else { Some(heard(hangup)?) },
+            last: None,
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next request.
     async fn next(&mut self) {
+        loop {
+            self.next_signal().await;
+            if self.last.is_none_or(|last| last.elapsed() >= ONE_REQUEST) {
+                self.last = Some(Instant::now());
+                return;
+            }
+        }
+    }
+
+    async fn next_signal(&mut self) {
+        let hangup = async {
+            match self.hangup.as_mut() {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hangup => {}
         }
     }
+}
+
+/// Whether whoever started this program had it ignore a signal, as `nohup` does: to hear it would
+/// undo that. Where this cannot be told it is not so.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let bit = u32::try_from(kind.as_raw_value() - 1).ok();
+    bit.and_then(|bit| mask.checked_shr(bit)).is_some_and(|mask| mask & 1 == 1)
 }

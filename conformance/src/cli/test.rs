@@ -297,7 +297,7 @@ async fn run_all(
     repeat(&plans, options, known, seed, stop).await
 }
 
-/// Listens to Ctrl-C and SIGTERM from now on: the first ends the run in order, the second at once.
+/// Listens to Ctrl-C, SIGTERM and SIGHUP from now on: the first ends the run in order, the second at once.
 fn listen(plans: &[Plan]) -> Result<watch::Receiver<bool>, Trouble> {
     let mut signals = Signals::new()?;
     let targets: Vec<Arc<Target>> = plans.iter().map(|plan| Arc::clone(&plan.target)).collect();
