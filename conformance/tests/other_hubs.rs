@@ -369,3 +369,41 @@ async fn a_pool_of_devices_needs_no_registry_to_begin() {
     assert!(look(Profile::default()).await.unwrap_err().contains("policy or key"));
     assert_eq!(look(pool).await, Ok(()));
 }
+
+/// A hub with some devices, and a profile with these as its pool.
+async fn hub_with_pool(size: usize) -> (ReferenceHub, Profile) {
+    let hub = hub(Throttles::default()).await;
+    let mut devices = Vec::new();
+    for number in 0..size {
+        let key = hub.register(&Identity::device(format!("pump-{number}"))).await.unwrap();
+        devices.push(format!("HostName=localhost;DeviceId=pump-{number};SharedAccessKey={key}"));
+    }
+    (hub, Profile { devices, ..Profile::default() })
+}
+
+#[tokio::test]
+async fn devices_of_a_pool_stay_what_they_are() {
+    let (hub, pool) = hub_with_pool(1).await;
+    let target = Arc::new(target(&hub, "iothubowner", pool));
+    let changing = "auth-disabled,auth-replaced-key,registry-delete*";
+    let judge = async |filter| {
+        run::run(&target, &select(filter), 1, &Leftovers::default(), |_, _| {}).await
+    };
+    let outcomes = judge(changing).await;
+    assert!(!outcomes.is_empty() && with(&outcomes, Verdict::Fail).is_empty());
+    let why = with(&outcomes, Verdict::Unsupported).concat();
+    assert!(why.contains("that is one of the profile's pool"), "{why}");
+    let afterwards = judge("twin-get-echoes-rid").await;
+    assert_eq!(with(&afterwards, Verdict::Pass).len(), 1, "{:?}", with(&afterwards, Verdict::Fail));
+}
+
+#[tokio::test]
+async fn cases_that_need_two_devices_of_a_pool_do_not_block_each_other() {
+    let (hub, pool) = hub_with_pool(2).await;
+    let target = Arc::new(target(&hub, "iothubowner", pool));
+    let cases = select("session-foreign*,session-others*,auth-other*,twin-get*");
+    let outcomes = run::run(&target, &cases, 8, &Leftovers::default(), |_, _| {}).await;
+    let late = with(&outcomes, Verdict::Inconclusive);
+    assert!(late.is_empty(), "{late:?}");
+    assert!(!with(&outcomes, Verdict::Pass).is_empty());
+}

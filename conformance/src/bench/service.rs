@@ -16,6 +16,7 @@ use twinspec_model::wire::percent;
 
 use super::{ANSWER, Bench, LOOK_AGAIN, VISIBLE};
 use crate::pace::Courtesy;
+use crate::pool::Lent;
 use crate::target::{Target, in_an_hour};
 use crate::verdict::{Checked, Stop};
 
@@ -109,9 +110,32 @@ impl Bench {
     /// Sends any request: nothing is added, no `api-version`, no credentials.
     ///
     /// # Errors
-    /// [`Stop::Inconclusive`] when there is no answer at all.
+    /// [`Stop::Inconclusive`] when there is no answer at all; [`Stop::Unsupported`] for what would
+    /// change or remove a device that is only lent.
     pub async fn exchange(&mut self, request: &Request) -> Checked<Answer> {
+        self.spare_the_pool(request)?;
         exchange(&self.target, &self.courtesy, request, &self.recorder).await
+    }
+
+    /// A device of a pool is somebody's, with a key that others use as well: it stays what it is.
+    fn spare_the_pool(&self, request: &Request) -> Checked {
+        if request.method == Method::GET {
+            return Ok(());
+        }
+        let path = request.target.split('?').next().unwrap_or_default();
+        let body = String::from_utf8_lossy(&request.body);
+        let changes = |lent: &Lent| {
+            let own = identity_path(&lent.identity);
+            let below = path.strip_prefix(own.as_str());
+            // Many are changed at once by what is named in the body.
+            let named = path == "/devices" && body.contains(lent.identity.device.as_str());
+            named || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.borrowed.iter().any(changes) {
+            let why = "changes the identity of a device, and that is one of the profile's pool";
+            return Err(Stop::Unsupported(why.to_owned()));
+        }
+        Ok(())
     }
 
     /// The request that [`Self::call`] would send, to be changed and given to [`Self::exchange`].
