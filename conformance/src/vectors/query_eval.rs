@@ -20,6 +20,20 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
     }
 }
 
+/// What about missing values and mixed types is open stands with the inputs.
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    shape_point(&Query::parse(case.get("query")?.as_str()?).ok()?)
+}
+
+/// The open point that a query touches by its shape.
+pub(super) fn shape_point(query: &Query) -> Option<&'static str> {
+    if query.top.is_some() {
+        Some("A-Q04")
+    } else {
+        (query.select != Select::All && !query.is_aggregate()).then_some("A-Q02")
+    }
+}
+
 /// The name of a row: its device, and its module or job.
 fn name(row: &Value, from: Collection) -> Result<String, String> {
     let device = text(row, "deviceId")?;
