@@ -1,6 +1,11 @@
 //! The golden vectors: valid by their schemas, and in step with the model.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,6 +47,32 @@ fn every_file_is_valid_by_its_schema() {
             assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
         }
     }
+}
+
+#[test]
+fn the_open_points_are_published_with_every_mark_among_them() {
+    let schema = read(&folder().join("schema/ambiguities.json"));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let file = read(&folder().join("ambiguities.json"));
+    assert!(validator.is_valid(&file), "{:?}", validator.iter_errors(&file).next());
+    let points = file["ambiguities"].as_array().unwrap();
+    let points: BTreeSet<&str> = points.iter().map(|point| point["id"].as_str().unwrap()).collect();
+    for family in vectors::FAMILIES {
+        for case in cases(&read(&folder().join(format!("{}.json", family.name)))) {
+            let mark = case.get("ambiguity").and_then(Value::as_str);
+            assert!(mark.is_none_or(|mark| points.contains(mark)), "{}: {mark:?}", case["id"]);
+        }
+    }
+}
+
+#[test]
+fn open_points_that_are_out_of_date_are_found() {
+    let scratch = changed("points", "topic", |text| format!("{text}\n"));
+    std::fs::write(scratch.join("ambiguities.json"), "before").unwrap();
+    let made = vectors::make(&scratch).unwrap();
+    let problems = vectors::compare(&scratch, &made).unwrap();
+    let told = |problem: &String| problem.contains("ambiguities.json: drift at line 1");
+    assert!(problems.iter().any(told), "{problems:#?}");
 }
 
 #[test]

@@ -36,9 +36,11 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::ambiguity::{self, Ambiguity};
 
 /// A family of vectors.
 pub struct Family {
@@ -213,7 +215,7 @@ pub const FAMILIES: &[Family] = &[
         name: "update-manifest",
         answer: update_manifest::answer,
         inputs: update_manifest::inputs,
-        open_point: nothing_open,
+        open_point: update_manifest::open_point,
     },
     Family {
         name: "update-version",
@@ -260,8 +262,8 @@ pub fn write(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
     let contradictions: Vec<String> =
         made.iter().flat_map(|family| family.contradictions.clone()).collect();
     if contradictions.is_empty() {
-        for family in made {
-            std::fs::write(published(folder, family.name), &family.text)?;
+        for (name, text) in files(made)? {
+            std::fs::write(published(folder, name), text)?;
         }
     }
     Ok(contradictions)
@@ -272,19 +274,43 @@ pub fn write(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
 /// # Errors
 /// When a published file cannot be read.
 pub fn compare(folder: &Path, made: &[Made]) -> io::Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for family in made {
-        problems.extend(family.contradictions.clone());
-        let path = published(folder, family.name);
-        let text = read(&path)?;
-        if text != family.text {
-            let same = text.lines().zip(family.text.lines()).take_while(|(old, new)| old == new);
+    let mut problems: Vec<String> =
+        made.iter().flat_map(|family| family.contradictions.clone()).collect();
+    for (name, text) in files(made)? {
+        let path = published(folder, name);
+        let old = read(&path)?;
+        if old != text {
+            let same = old.lines().zip(text.lines()).take_while(|(old, new)| old == new);
             let line = same.count() + 1;
             let path = path.display();
             problems.push(format!("{path}: drift at line {line}; see twinspec vectors regen"));
         }
     }
     Ok(problems)
+}
+
+/// The published files: their names without ending, and what they hold.
+fn files(made: &[Made]) -> io::Result<Vec<(&'static str, String)>> {
+    let mut files: Vec<(&'static str, String)> =
+        made.iter().map(|family| (family.name, family.text.clone())).collect();
+    files.push((OPEN_POINTS, open_points()?));
+    Ok(files)
+}
+
+/// Name of the file that says what the marks of the cases mean.
+const OPEN_POINTS: &str = "ambiguities";
+
+/// What that file holds.
+#[derive(Serialize)]
+struct OpenPoints {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    ambiguities: &'static [Ambiguity],
+}
+
+fn open_points() -> io::Result<String> {
+    let points = OpenPoints { schema: "schema/ambiguities.json", ambiguities: &ambiguity::ALL };
+    Ok(serde_json::to_string_pretty(&points).map_err(io::Error::other)? + "\n")
 }
 
 fn published(folder: &Path, name: &str) -> std::path::PathBuf {
