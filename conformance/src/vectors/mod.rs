@@ -19,6 +19,7 @@ mod query_parse;
 mod result_code;
 mod root_key_package;
 mod sas_token;
+mod tolerance;
 mod topic;
 mod twin_inputs;
 mod twin_meeting;

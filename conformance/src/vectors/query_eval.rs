@@ -8,6 +8,17 @@ use super::{Input, member, text};
 
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let query = Query::parse(text(case, "query")?).map_err(|error| error.to_string())?;
+    shown(&query, case)
+}
+
+/// What the query of a case would show if its TOP were not there; none where there is no TOP.
+pub(super) fn without_top(case: &Value) -> Option<Value> {
+    let query = Query::parse(case.get("query")?.as_str()?).ok()?;
+    query.top?;
+    shown(&Query { top: None, ..query }, case).ok()
+}
+
+fn shown(query: &Query, case: &Value) -> Result<Value, String> {
     let rows = member(case, "rows")?.as_array().ok_or("rows is no array")?;
     let shown = query.rows(rows);
     match query.select {
