@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The files, embedded.
 pub const SOURCES: &[&str] = &[
@@ -13,7 +13,7 @@ pub const SOURCES: &[&str] = &[
 ];
 
 /// One open point.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ambiguity {
     /// Minted once, never reused, for example `A-H01`.
@@ -31,7 +31,7 @@ pub struct Ambiguity {
 }
 
 /// One allowed outcome.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
     /// Its name.

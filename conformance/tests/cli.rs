@@ -478,3 +478,37 @@ fn a_firmware_update_of_2016_is_shown_and_may_fail_where_it_is_told_to() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("download and apply"), "{}", stderr(&refused));
 }
+
+/// `twinspec vectors run` with `arguments`: its exit code, and `words` in what it tells.
+#[track_caller]
+fn vectors_run(arguments: &[&str], code: i32, words: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors");
+    let arguments: Vec<&str> =
+        ["vectors", "run", "--dir", folder].iter().chain(arguments).copied().collect();
+    let output = twinspec(&arguments);
+    let told = stdout(&output) + &stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert!(told.contains(words), "{told}");
+}
+
+#[test]
+fn families_and_folders_of_vectors_that_do_not_exist_are_wrong_usage() {
+    let words = r#"no family matches "nope"; there are agent-phase, "#;
+    vectors_run(&["--family", "twin-patch,nope", "--", "true"], 2, words);
+    for action in ["check", "regen"] {
+        let output = twinspec(&["vectors", action, "--dir", "/nope"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("/nope holds no authored"), "{}", stderr(&output));
+    }
+    let output = twinspec(&["vectors", "run", "--dir", "/nope", "--", "true"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn an_implementation_that_claims_nothing_or_ends_early_has_no_verdict() {
+    let none = r#"sed -u -E 's/.*"id":"([^"]*)".*/{"id":"\1","unsupported":"none"}/'"#;
+    let family = ["--family", "update-version", "--", "sh", "-c"];
+    let with = |script| [family.as_slice(), &[script]].concat();
+    vectors_run(&with(none), 3, "nothing was judged");
+    vectors_run(&with("exit 5"), 3, "0 of 40 cases were answered");
+}

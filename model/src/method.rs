@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, Refusal};
@@ -60,12 +61,8 @@ impl MethodCall {
     /// # Errors
     /// Names the member that is wrong and what it may hold.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let body: Body<'_> = serde_json::from_slice(body).map_err(|error| {
-            Refusal::new(
-                ErrorCode::IotHubFormatError,
-                format!("Cannot read the method call: {error}"),
-            )
-        })?;
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
         let payload = body.payload.map_or("null", RawValue::get);
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(Refusal::invalid(format!(
@@ -81,6 +78,14 @@ impl MethodCall {
             response_wait: within("responseTimeoutInSeconds", response, &RESPONSE_SECONDS)?,
         })
     }
+}
+
+/// The refusal of a body that is no call: JSON of another shape breaks a rule for calls, not for JSON
+/// (hub-http.md § 6.2, A-H66).
+fn unreadable(body: &[u8], error: &serde_json::Error) -> Refusal {
+    let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    let code = if is_json { ErrorCode::ArgumentInvalid } else { ErrorCode::IotHubFormatError };
+    Refusal::new(code, format!("Cannot read the method call: {error}"))
 }
 
 /// The JSON text that a back end gets of what a device answered: the device's own, or `null` where it
@@ -148,6 +153,17 @@ mod tests {
         assert_eq!(call.payload, r#"{"b":1.50, "a":"2031-01-02T03:04:05.1Z"}"#);
         assert_eq!(call.response_wait, Duration::from_secs(30));
         assert_eq!(call.connect_wait, Duration::ZERO);
+    }
+
+    #[test]
+    fn json_of_another_shape_is_no_format_error() {
+        let code = |body: &str| MethodCall::parse(body.as_bytes()).unwrap_err().code;
+        for body in [r#""go""#, "[]", "7", r#"{"methodName":7}"#] {
+            assert_eq!(code(body), ErrorCode::ArgumentInvalid, "{body}");
+        }
+        for body in ["", r#"{"methodName":"go""#, r#""go" and more"#] {
+            assert_eq!(code(body), ErrorCode::IotHubFormatError, "{body}");
+        }
     }
 
     #[test]

@@ -171,6 +171,27 @@ impl Device {
     }
 }
 
+/// A setting for the whole section, and settings that are equal to what stands there.
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    let starting = case.get("configurations")?.as_array()?.iter();
+    let events = case.get("events")?.as_array()?.iter();
+    let arriving = events.filter_map(|event| event.get("configuration"));
+    let contents =
+        starting.chain(arriving).filter_map(|c| c.pointer("/content/deviceContent")?.as_object());
+    let settings: Vec<(&String, &Value)> = contents.flatten().collect();
+    if settings.iter().any(|(path, _)| *path == "properties.desired") {
+        return Some("A-H64");
+    }
+    let is_twice = |(index, setting)| settings.iter().skip(index + 1).any(|other| other == setting);
+    let is_there = |(path, value): &(&String, &Value)| {
+        let pointer = path.trim_start_matches("properties").replace('.', "/");
+        let mut twins = case["twins"].as_array().into_iter().flatten();
+        twins.any(|twin| twin.pointer(&pointer) == Some(*value))
+    };
+    let is_equal = settings.iter().enumerate().any(is_twice) || settings.iter().any(is_there);
+    is_equal.then_some("A-H65")
+}
+
 /// Every value that a loser may set with every value of the winner above it, which is deleted.
 pub(super) fn inputs() -> Vec<Input> {
     let values = [

@@ -43,6 +43,12 @@ fn happen(job: &mut Job, event: &Value) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn open_point(case: &Value, expect: &Value) -> Option<&'static str> {
+    let mut events = case.get("events")?.as_array()?.iter();
+    let has_begun = events.any(|event| event["event"] == "begun");
+    (has_begun && expect.get("error").is_some()).then_some("A-J08")
+}
+
 /// Answers of every status and kind of payload, early and too late.
 pub(super) fn inputs() -> Vec<Input> {
     let mut inputs = Vec::new();

@@ -99,6 +99,17 @@ fn connected(desired: &Value, reported: &Value) -> Value {
 const GOOD: &str = "https://files.example/fw-9.bin";
 const INSECURE: &str = "http://files.example/fw-9.bin";
 
+pub(super) fn open_point(_case: &Value, expect: &Value) -> Option<&'static str> {
+    if expect.pointer("/answer/status") == Some(&json!(409)) {
+        return Some("A-F08");
+    }
+    let reports = expect.get("reports")?.as_array()?.iter();
+    let statuses =
+        reports.filter_map(|report| report.pointer("/iothubDM/firmwareUpdate/status")?.as_str());
+    let is_open = |status: &str| status.eq_ignore_ascii_case("downloadfailed");
+    statuses.into_iter().any(is_open).then_some("A-F07")
+}
+
 /// Every event in every state.
 pub(super) fn inputs() -> Vec<Input> {
     let mut inputs = twin_job();

@@ -90,6 +90,24 @@ fn end(job: &mut Job, event: &Value, end: RowEnd, now: Time) -> Result<(), Strin
     Ok(())
 }
 
+pub(super) fn open_point(case: &Value, expect: &Value) -> Option<&'static str> {
+    let steps = expect.get("steps")?.as_array()?;
+    let is = |step: &Value, status: &str| step["status"] == status;
+    let is_refused_at_end = |step: &Value| step.get("refused").is_some() && !is(step, "running");
+    let count = |name| expect.pointer(&format!("/statistics/{name}"));
+    let has_all_failed =
+        count("failedCount").is_some() && count("failedCount") == count("deviceCount");
+    if case.get("devices")?.as_array().is_some_and(Vec::is_empty) {
+        Some("A-J12")
+    } else if has_all_failed && steps.iter().any(|step| is(step, "completed")) {
+        Some("A-J04")
+    } else if steps.iter().any(is_refused_at_end) {
+        Some("A-J06")
+    } else {
+        steps.iter().any(|step| is(step, "cancelled")).then_some("A-J13")
+    }
+}
+
 /// Every pair of events on a job of one device that starts at once, and later.
 pub(super) fn inputs() -> Vec<Input> {
     let event = |after: u64, event: &str| match event {

@@ -8,6 +8,17 @@ use super::{Input, member, text};
 
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
     let query = Query::parse(text(case, "query")?).map_err(|error| error.to_string())?;
+    shown(&query, case)
+}
+
+/// What the query of a case would show if its TOP were not there; none where there is no TOP.
+pub(super) fn without_top(case: &Value) -> Option<Value> {
+    let query = Query::parse(case.get("query")?.as_str()?).ok()?;
+    query.top?;
+    shown(&Query { top: None, ..query }, case).ok()
+}
+
+fn shown(query: &Query, case: &Value) -> Result<Value, String> {
     let rows = member(case, "rows")?.as_array().ok_or("rows is no array")?;
     let shown = query.rows(rows);
     match query.select {
@@ -17,6 +28,20 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
             Ok(json!({ "selected": names? }))
         }
         Select::Items(_) => Ok(json!({ "rows": shown })),
+    }
+}
+
+/// What about missing values and mixed types is open stands with the inputs.
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    shape_point(&Query::parse(case.get("query")?.as_str()?).ok()?)
+}
+
+/// The open point that a query touches by its shape.
+pub(super) fn shape_point(query: &Query) -> Option<&'static str> {
+    if query.top.is_some() {
+        Some("A-Q04")
+    } else {
+        (query.select != Select::All && !query.is_aggregate()).then_some("A-Q02")
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use twinspec_model::query::Query;
 
+use super::query_eval::shape_point;
 use super::{Input, number, text};
 
 pub(super) fn answer(case: &Value) -> Result<Value, String> {
@@ -16,6 +17,13 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
         Ok(query) => json!({ "accepted": true, "item_type": query.item_type().name() }),
         Err(_) => json!({ "accepted": false, "status": 400 }),
     })
+}
+
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    let query = case.get("query")?.as_str()?;
+    let shape = shape_point(&Query::parse(query).ok()?);
+    let has_empty_list = query.split_whitespace().collect::<String>().contains("[]");
+    shape.or(has_empty_list.then_some("A-Q19"))
 }
 
 /// A query without each of its words in turn, and with each of them twice.

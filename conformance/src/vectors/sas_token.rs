@@ -32,6 +32,23 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
     Ok(json!({ "refused": reason }))
 }
 
+/// Whether the service side is bound to the path of a scope, and what a scope is good for that is longer
+/// than what is accessed.
+pub(super) fn open_point(case: &Value, expect: &Value) -> Option<&'static str> {
+    let token = SasToken::parse(case.get("token")?.as_str()?).ok()?;
+    let resource = case.get("resource")?.as_str()?;
+    let (host, path) = resource.split_once('/')?;
+    let scope = token.resource.strip_prefix(host)?.strip_prefix('/')?;
+    if expect.get("refused")? != "scope" {
+        None
+    } else if token.policy.is_some() && !path.starts_with("devices/") {
+        Some("A-H43")
+    } else {
+        let is_longer = scope.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        is_longer.then_some("A-H42")
+    }
+}
+
 /// Tokens as the model signs them, for every scope against every resource.
 pub(super) fn inputs() -> Vec<Input> {
     let scopes = [

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use twinspec_model::twin::WriteMode;
 
 use super::twin_inputs::{alone, document, patch_values, replace_values, stored_values};
+use super::twin_meeting::{changes_nothing, drops_below, said};
 use super::twin_stage::{Name, mode, start, stored, write};
 use super::{Input, member, number};
 
@@ -25,6 +26,15 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
             None => Err("the write notifies nobody".to_owned()),
         },
         Err(refusal) => Err(format!("the write is refused: {refusal}")),
+    }
+}
+
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    let (stored, body) = (case.get("stored")?, said(case.get("body")?));
+    match mode(case).ok()? {
+        WriteMode::Patch => changes_nothing(Some(stored), &body).then_some("A-H26"),
+        WriteMode::Replace if *stored == body => Some("A-H24"),
+        WriteMode::Replace => drops_below(stored, &body).then_some("A-H30"),
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use twinspec_model::twin::WriteMode;
 
 use super::twin_inputs::{alone, document, patch_values, stored_values};
+use super::twin_meeting::{removes_nothing_below, replaces_by_nulls};
 use super::twin_stage::{Name, start, stored, write};
 use super::{Input, member};
 
@@ -13,6 +14,17 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
     match write(&mut twin, section, WriteMode::Patch, member(case, "patch")?, start()) {
         Ok(_) => Ok(json!({ "result": section.of(&twin).members() })),
         Err(refusal) => Err(format!("the patch is refused: {refusal}")),
+    }
+}
+
+pub(super) fn open_point(case: &Value, _expect: &Value) -> Option<&'static str> {
+    let (stored, patch) = (case.get("stored")?, case.get("patch")?);
+    if patch.is_null() && case.get("section")? == "tags" {
+        Some("A-H21")
+    } else if replaces_by_nulls(stored, patch) {
+        Some("A-H19")
+    } else {
+        removes_nothing_below(stored, patch).then_some("A-H20")
     }
 }
 

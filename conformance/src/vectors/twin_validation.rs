@@ -61,7 +61,8 @@ pub(super) fn inputs() -> Vec<Input> {
     for section in ["desired", "reported", "tags"] {
         for depth in [1, 9, 10, 11, 12, 40] {
             let title = format!("{depth} nested objects in {section}.");
-            inputs.push(input(title, "HUB-VALI-008", section, ("depth", json!(depth))));
+            let requirement = if depth <= 10 { "HUB-VALI-008" } else { "HUB-VALI-009" };
+            inputs.push(input(title, requirement, section, ("depth", json!(depth))));
         }
         for (name, key) in [("a full stop", "a.b"), ("a dollar sign", "a$b"), ("a space", "a b")] {
             let title = format!("A nested key with {name} in {section}.");

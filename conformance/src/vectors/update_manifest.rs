@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use twinspec_model::update::manifest::{Manifest, Step};
 use twinspec_model::update::{UpdateId, detached};
 
@@ -33,6 +33,17 @@ pub(super) fn answer(case: &Value) -> Result<Value, String> {
         members.insert("selected".to_owned(), selected.map(|(name, _)| name.as_str()).collect());
     }
     Ok(expect)
+}
+
+/// A file without hashes is outside the schema, which is all that is known against it.
+pub(super) fn open_point(case: &Value, expect: &Value) -> Option<&'static str> {
+    expect.get("refused")?;
+    let manifest: Value = serde_json::from_str(case.get("text")?.as_str()?).ok()?;
+    let mut files = manifest.get("files")?.as_object()?.values().filter(|file| file.is_object());
+    let lacks_hashes = files.any(|file| {
+        file.get("hashes").is_none_or(|hashes| hashes.as_object().is_some_and(Map::is_empty))
+    });
+    lacks_hashes.then_some("A-D08")
 }
 
 fn update_id(id: &UpdateId) -> Value {
