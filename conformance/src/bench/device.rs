@@ -15,6 +15,10 @@ use super::{ALIVE, ANSWER, Bench, Registered};
 use crate::target::in_an_hour;
 use crate::verdict::{Checked, Stop};
 
+/// Seconds. Nothing pings for a device of a case, which may wait for its turn among others, or for
+/// times of the protocol to pass.
+const KEEP_ALIVE_S: u16 = 1200;
+
 /// How a device logs in.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -35,7 +39,7 @@ pub struct Upgrade {
 }
 
 impl Bench {
-    /// The CONNECT of `who`: the session is kept, keep-alive 60 s, a fresh token.
+    /// The CONNECT of `who`: the session is kept, the keep-alive is long, the token fresh.
     #[must_use]
     pub fn login(&self, who: &Registered) -> Login {
         let host = self.target.credentials.host.clone();
@@ -49,6 +53,7 @@ impl Bench {
             model_id: None,
         };
         let mut connect = Connect::new(who.identity.to_string());
+        connect.keep_alive = KEEP_ALIVE_S;
         connect.user_name = Some(user_name.to_text());
         connect.password = Some(Bytes::from(token));
         Login { connect, certificate: None }

@@ -106,7 +106,7 @@ impl Bench {
     /// # Errors
     /// [`Stop::Inconclusive`] when there is no answer at all.
     pub async fn create_job(&mut self, id: &str, body: &Value) -> Checked<Answer> {
-        self.take_turn().await?;
+        self.job_turn().await?;
         self.call(Method::PUT, &job_path(id), IfMatch::Absent, Some(body)).await
     }
 
@@ -218,13 +218,16 @@ impl Bench {
 
     /// Waits until this case may have jobs; other cases wait until it is over. That does not count
     /// against the case's own time, for those before it are bounded.
-    async fn take_turn(&mut self) -> Checked {
-        if self.job_turn.is_none() {
+    ///
+    /// # Errors
+    /// [`Stop::Inconclusive`] when the others take too long.
+    pub async fn job_turn(&self) -> Checked {
+        let turn = async {
             let turn = Arc::clone(&self.target.job_turns).acquire_owned();
             let turn = self.turn("have jobs", turn).await?;
-            self.job_turn = Some(turn.map_err(|error| Stop::Harness(error.to_string()))?);
-        }
-        Ok(())
+            turn.map_err(|error| Stop::Harness(error.to_string()))
+        };
+        self.job_turn.get_or_try_init(|| turn).await.map(drop)
     }
 
     /// Cancels what still waits for its start.
@@ -235,7 +238,7 @@ impl Bench {
                 self.leftovers.remove(&job);
             }
         }
-        self.job_turn = None;
+        drop(self.job_turn.take());
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use twinspec_harness::tls::ClientCertificate;
 use twinspec_harness::trace::Recorder;
 use twinspec_model::identity::Identity;
@@ -132,7 +132,7 @@ pub struct Bench {
     /// Ids of jobs that may wait for their start.
     jobs: Vec<String>,
     /// Held by a case that has jobs.
-    job_turn: Option<OwnedSemaphorePermit>,
+    job_turn: OnceCell<OwnedSemaphorePermit>,
     /// Held by a case that has configurations.
     configuration_turn: Option<ConfigurationTurn>,
     findings: Vec<Finding>,
@@ -166,7 +166,7 @@ impl Bench {
             reserved: Vec::new(),
             is_crowded: false,
             jobs: Vec::new(),
-            job_turn: None,
+            job_turn: OnceCell::new(),
             configuration_turn: None,
             findings: Vec::new(),
             checked: BTreeSet::new(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::tools::{
     Marked, at, completed, demand_error, demand_not_called, demand_ok, demand_refused, ended,
-    error_name, judge, patient, running, serve, starting_in, wave, with,
+    error_name, judge, running, serve, starting_in, wave, with,
 };
 use crate::bench::{Bench, IfMatch, JobHistory, job_path, status, twin_job};
 use crate::body;
@@ -189,7 +189,7 @@ async fn twin_untouched(bench: &mut Bench) -> Checked {
 
 async fn method_not_called(bench: &mut Bench) -> Checked {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     outlived(bench, marked.go()).await?;
     demand_not_called(bench, "JOB-056", &device, &mut connection).await
 }

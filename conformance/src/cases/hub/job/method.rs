@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::tools::{
-    Marked, at, completed, counters, demand_not_called, ended, field, patient, running, serve, with,
+    Marked, at, completed, counters, demand_not_called, ended, field, running, serve, with,
 };
 use crate::bench::{Bench, IfMatch, identity_path, method_job};
 use crate::body;
@@ -281,7 +281,7 @@ async fn absent(bench: &mut Bench) -> Checked {
 async fn absent_one_of_two(bench: &mut Bench) -> Checked {
     let marked = Marked::new(bench, 2).await?;
     let [here, away] = marked.devices.as_slice() else { return Ok(()) };
-    let mut connection = patient(bench, here).await?;
+    let mut connection = bench.connect_for_methods(here).await?;
     let id = bench.start_job(&with(marked.go(), "maxExecutionTimeInSeconds", 30)).await?;
     serve(bench, "JOB-077", &mut connection, (200, "null")).await?;
     running(bench, "JOB-053", &id).await?;
@@ -322,7 +322,7 @@ async fn late_by_minutes(bench: &mut Bench) -> Checked {
     let id = bench.start_job(&marked.go()).await?;
     running(bench, "JOB-053", &id).await?;
     bench.advance(Duration::from_secs(280)).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     serve(bench, "JOB-081", &mut connection, (200, "null")).await?;
     let job = completed(bench, "JOB-081", &id).await?;
     let counts = counters(&job).map_or((1, 0), |counters| (counters.succeeded, counters.failed));
@@ -335,7 +335,7 @@ async fn unanswered(
     bench: &mut Bench,
 ) -> Checked<(String, crate::bench::Connection, crate::bench::MethodRequest, Value)> {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     let call = with(super::tools::go(), "responseTimeoutInSeconds", 10);
     let id = bench.start_job(&method_job(&marked.condition(), &call)).await?;
     let request = connection.method_request("JOB-077").await?;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::list::{jobs, page, pages_of};
 use super::tools::{
-    Marked, at, counters, demand_ok, ended, go, patient, running, started_ago, starting_in, wave,
-    with, without,
+    Marked, at, counters, demand_ok, ended, go, running, started_ago, starting_in, wave, with,
+    without,
 };
 use crate::bench::{Bench, IfMatch, identity_path, job_path, method_job, status, twin_job};
 use crate::body;
@@ -316,7 +316,7 @@ async fn rows_before_start(bench: &mut Bench) -> Checked {
 
 async fn timeout_code(bench: &mut Bench) -> Checked {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     let call = with(go(), "responseTimeoutInSeconds", 10);
     let id = bench.start_job(&method_job(&marked.condition(), &call)).await?;
     connection.method_request("JOB-077").await?;
@@ -449,7 +449,7 @@ async fn condition_missing(bench: &mut Bench) -> Checked {
 
 async fn timeout_alias(bench: &mut Bench) -> Checked {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     let call = with(go(), "timeoutInSeconds", 10);
     let id = bench.new_job_id();
     let answer = bench.create_job(&id, &method_job(&marked.condition(), &call)).await?;

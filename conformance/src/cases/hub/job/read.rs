@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::tools::{
-    Marked, at, completed, demand_error, ended, field, go, judge, patient, serve, starting_in,
-    time, wave, with, without,
+    Marked, at, completed, demand_error, ended, field, go, judge, serve, starting_in, time, wave,
+    with, without,
 };
 use crate::bench::{Bench, IfMatch, job_path, method_job, twin_job};
 use crate::body;
@@ -226,7 +226,7 @@ async fn end_time(bench: &mut Bench) -> Checked {
 
 async fn end_time_method(bench: &mut Bench) -> Checked {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     let id = bench.start_job(&marked.go()).await?;
     serve(bench, "JOB-077", &mut connection, (200, "null")).await?;
     let job = completed(bench, "JOB-053", &id).await?;

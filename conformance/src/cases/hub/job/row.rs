@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use twinspec_model::time::Time;
 
-use super::tools::{Marked, at, completed, counters, ended, field, patient, running, serve, with};
+use super::tools::{Marked, at, completed, counters, ended, field, running, serve, with};
 use crate::bench::{Bench, IfMatch, status};
 use crate::body;
 use crate::case::{Case, Need};
@@ -244,8 +244,8 @@ async fn demand_deadline(bench: &mut Bench, id: &str, seconds: u64) -> Checked {
 async fn statuses(bench: &mut Bench) -> Checked {
     let marked = Marked::new(bench, 3).await?;
     let [done, silent, _] = marked.devices.as_slice() else { return Ok(()) };
-    let mut quick = patient(bench, done).await?;
-    let mut slow = patient(bench, silent).await?;
+    let mut quick = bench.connect_for_methods(done).await?;
+    let mut slow = bench.connect_for_methods(silent).await?;
     let id = bench.start_job(&with(marked.go(), "maxExecutionTimeInSeconds", 60)).await?;
     serve(bench, "JOB-077", &mut quick, (200, "null")).await?;
     slow.method_request("JOB-077").await?;

@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::Value;
 
 use super::tools::{
-    Marked, at, completed, counters, demand_not_called, demand_ok, ended, judge, patient, running,
-    serve, starting_in, wave, with,
+    Marked, at, completed, counters, demand_not_called, demand_ok, ended, judge, running, serve,
+    starting_in, wave, with,
 };
 use crate::bench::{Bench, IfMatch, job_path, status, twin_job};
 use crate::body;
@@ -144,7 +144,7 @@ async fn device_not_notified(bench: &mut Bench) -> Checked {
 
 async fn method_not_called(bench: &mut Bench) -> Checked {
     let (marked, device) = Marked::one(bench).await?;
-    let mut connection = patient(bench, &device).await?;
+    let mut connection = bench.connect_for_methods(&device).await?;
     let body = starting_in(bench, marked.go(), 60).await?;
     let id = bench.start_job(&body).await?;
     bench.advance(Duration::from_secs(45)).await?;

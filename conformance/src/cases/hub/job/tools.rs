@@ -5,8 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
 use twinspec_model::time::Time;
-use twinspec_model::wire::mqtt::Qos;
-use twinspec_model::wire::topic::Filter;
 
 use crate::bench::{
     Bench, Connection, JobHistory, Registered, is_over, method_job, status, twin_job,
@@ -132,6 +130,8 @@ pub(in crate::cases::hub) async fn starting_in(
     body: Value,
     seconds: u64,
 ) -> Checked<Value> {
+    // A wait for the case's turn must not use up the time until the start.
+    bench.job_turn().await?;
     let start = bench.now().await?.after(Duration::from_secs(seconds));
     Ok(with(body, "startTime", start.to_string()))
 }
@@ -145,19 +145,6 @@ pub(in crate::cases::hub) async fn started_ago(
     let now = bench.now().await?.unix_seconds();
     let start = Time::from_unix_seconds(now.saturating_sub(seconds));
     Ok(with(body, "startTime", start.to_string()))
-}
-
-/// A connection for methods that bears minutes of silence.
-pub(in crate::cases::hub) async fn patient(
-    bench: &mut Bench,
-    who: &Registered,
-) -> Checked<Connection> {
-    let mut login = bench.login(who);
-    login.connect.keep_alive = 1000;
-    let (mut connection, _) = bench.connect_with(&who.identity.to_string(), &login).await?;
-    connection.subscribe(&Filter::Methods { name: None }, Qos::AtMostOnce).await?;
-    bench.settle().await;
-    Ok(connection)
 }
 
 /// Takes the next method request, which must be `go`, and answers it.

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use twinspec_harness::operator::Answer;
-use twinspec_model::wire::mqtt::Qos;
-use twinspec_model::wire::topic::Filter;
 
 use super::call::{Line, call, demand_answered, demand_error, with};
 use crate::bench::{Bench, MethodRequest};
@@ -76,7 +74,7 @@ async fn demand_timeout(
     body: &Value,
     (early, late): (u64, u64),
 ) -> Checked {
-    let mut line = patient_line(bench).await?;
+    let mut line = Line::open(bench).await?;
     let call = line.call(bench, body).await;
     let request = line.connection.method_request("HUB-METH-001").await?;
     bench.advance(Duration::from_secs(early)).await?;
@@ -87,17 +85,6 @@ async fn demand_timeout(
     let (_, answer) = timed_out(bench, requirement, &mut line, body, late).await?;
     demand_error(bench, requirement, &answer, TIMED_OUT);
     Ok(())
-}
-
-/// A device whose keep-alive allows minutes of silence.
-async fn patient_line(bench: &mut Bench) -> Checked<Line> {
-    let who = bench.device().await?;
-    let mut login = bench.login(&who);
-    login.connect.keep_alive = 1000;
-    let (mut connection, _) = bench.connect_with(&who.identity.to_string(), &login).await?;
-    connection.subscribe(&Filter::Methods { name: None }, Qos::AtMostOnce).await?;
-    bench.settle().await;
-    Ok(Line { who, connection })
 }
 
 /// A call that is delivered, and its answer after `seconds` of silence.
@@ -116,7 +103,7 @@ async fn timed_out(
 }
 
 async fn timeout_then_call(bench: &mut Bench) -> Checked {
-    let mut line = patient_line(bench).await?;
+    let mut line = Line::open(bench).await?;
     let body = with(call("ponder", &json!(1)), "responseTimeoutInSeconds", 5);
     let (late, answer) = timed_out(bench, "HUB-METH-013", &mut line, &body, 6).await?;
     demand_error(bench, "HUB-METH-013", &answer, TIMED_OUT);
@@ -125,7 +112,7 @@ async fn timeout_then_call(bench: &mut Bench) -> Checked {
 }
 
 async fn timeout_answer_during_call(bench: &mut Bench) -> Checked {
-    let mut line = patient_line(bench).await?;
+    let mut line = Line::open(bench).await?;
     let body = with(call("ponder", &json!(1)), "responseTimeoutInSeconds", 5);
     let (late, answer) = timed_out(bench, "HUB-METH-013", &mut line, &body, 6).await?;
     demand_error(bench, "HUB-METH-013", &answer, TIMED_OUT);
