@@ -89,7 +89,9 @@ impl AgentBench<'_> {
         let process = self.process.as_mut()?;
         let status = process.exited()?;
         let last = process.output().last(3).join(" | ");
-        Some(format!("the agent ended with {status}; its last words: {last:?}"))
+        let words =
+            if last.is_empty() { String::new() } else { format!("; its last words: {last:?}") };
+        Some(format!("the agent ended with {status}{words}"))
     }
 
     /// The end of a case in which something did not come.

@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
 
 async fn idle_dropped(bench: &mut Bench) -> Checked {
     let device = bench.device().await?;
-    demand_dropped(bench, &device, 10).await
+    demand_dropped(bench, &device, 40).await
 }
 
 async fn idle_dropped_module(bench: &mut Bench) -> Checked {

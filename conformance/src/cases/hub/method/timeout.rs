@@ -55,7 +55,7 @@ const TIMED_OUT: (u32, &str) = (504_101, "GatewayTimeout");
 
 async fn timeout_shortest(bench: &mut Bench) -> Checked {
     let body = with(call("ponder", &Value::Null), "responseTimeoutInSeconds", 5);
-    demand_timeout(bench, "HUB-METH-013", &body, (2, 6)).await
+    demand_timeout(bench, "HUB-METH-013", &body, (1, 6)).await
 }
 
 async fn timeout_longest(bench: &mut Bench) -> Checked {
@@ -64,7 +64,7 @@ async fn timeout_longest(bench: &mut Bench) -> Checked {
 }
 
 async fn timeout_default(bench: &mut Bench) -> Checked {
-    demand_timeout(bench, "HUB-METH-014", &call("ponder", &Value::Null), (26, 33)).await
+    demand_timeout(bench, "HUB-METH-014", &call("ponder", &Value::Null), (24, 33)).await
 }
 
 /// An answer after `early` seconds completes the call; after `late` seconds of silence it failed.
