@@ -8,6 +8,7 @@ use twinspec_model::wire::mqtt::{Packet, Publish};
 use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
 
 use super::super::SCRIPTED;
+use super::session::deploy_while_away;
 use crate::agent_body;
 use crate::bench::agent::deploy::remove;
 use crate::bench::agent::{AgentBench, BACK, Phase, Script, Treatment, What};
@@ -50,15 +51,8 @@ fn twin_request(what: &What) -> Option<String> {
 
 async fn notified_before_twin(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
-    agent.steer(|what| match what {
-        What::Connect(_) => Treatment::CutBefore,
-        _ => Treatment::Pass,
-    });
-    agent.cut();
-    agent.comes_back().await?;
     let script = Script::good("meanwhile");
-    let plan = agent.plan(&[&script])?;
-    let deployed = agent.deploy(&plan).await?;
+    let deployed = deploy_while_away(agent, &script).await?;
     // It is told of this one only, as if it had been changed when the agent was just back.
     let version = agent.desire(&json!({ "site": "north" })).await?;
     let body = json!({ "site": "north", "$version": version }).to_string();

@@ -7,7 +7,7 @@ use twinspec_model::wire::username::UserName;
 
 use super::super::SCRIPTED;
 use crate::agent_body;
-use crate::bench::agent::{AgentBench, BACK, Script, Treatment, What};
+use crate::bench::agent::{AgentBench, BACK, Deployed, Script, Treatment, What};
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
 
@@ -108,17 +108,25 @@ async fn subscribes_again(agent: &mut AgentBench<'_>) -> Checked {
     Ok(())
 }
 
-async fn missed(agent: &mut AgentBench<'_>) -> Checked {
-    agent.start().await?;
+/// Deploys `script` while the agent tries to connect, which it cannot until the case lets it.
+pub(super) async fn deploy_while_away(
+    agent: &mut AgentBench<'_>,
+    script: &Script,
+) -> Checked<Deployed> {
     agent.steer(|what| match what {
         What::Connect(_) => Treatment::CutBefore,
         _ => Treatment::Pass,
     });
     agent.cut();
     agent.comes_back().await?;
+    let plan = agent.plan(&[script])?;
+    agent.deploy(&plan).await
+}
+
+async fn missed(agent: &mut AgentBench<'_>) -> Checked {
+    agent.start().await?;
     let script = Script::good("missed");
-    let plan = agent.plan(&[&script])?;
-    let deployed = agent.deploy(&plan).await?;
+    let deployed = deploy_while_away(agent, &script).await?;
     agent.steer_no_more();
     let report = agent.end_within("DEV-NET-012", BACK, &deployed).await?;
     agent.demand_success("DEV-NET-012", &deployed, &report);
