@@ -29,7 +29,7 @@ const DROPPED_MAX: usize = 64 << 20;
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a client may take to send the body of a request.
-const BODY_WAIT: Duration = Duration::from_secs(60);
+pub(super) const BODY_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn serve(
     stream: impl Stream + 'static,
