@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,6 +26,7 @@ use twinspec_model::wire::topic::{DeviceTopic, Filter, HubTopic};
 use twinspec_model::wire::username::UserName;
 
 use super::{Limits, Log};
+use crate::clock::wall_time;
 use crate::endpoint::Endpoint;
 use crate::tls::Trust;
 
@@ -364,8 +365,7 @@ async fn poll(mut events: EventLoop, packets: mpsc::Sender<Result<Packet, String
 fn options(login: &Login, limits: Limits) -> MqttOptions {
     let Login { endpoint, trust, identity, host, key, user_name } = login;
     let mut options = MqttOptions::new(identity.to_string(), endpoint.host.clone(), endpoint.port);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let expiry = Time::from_unix(now).after(limits.token_lifetime);
+    let expiry = Time::from_unix(wall_time()).after(limits.token_lifetime);
     let resource = format!("{host}/{}", identity.resource_path());
     // The key was checked when the connection string was read.
     let token = auth::sign(key, &resource, expiry, None).unwrap_or_default();
