@@ -5,6 +5,10 @@ use std::process::Command;
 
 use twinspec::vectors::foreign::{Trial, try_out};
 
+mod processes;
+
+use processes::{mark, nothing_left};
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
 }
@@ -59,25 +63,13 @@ async fn an_implementation_that_is_missing_ends_or_babbles_is_an_error() {
     assert!(error.contains("a line is longer than 4194304 bytes"), "{error}");
 }
 
-/// Whether a process lives that has `argument` among its arguments, whole.
-fn lives(argument: &str) -> bool {
-    let lines = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    lines
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .any(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
-}
-
 #[tokio::test]
 async fn nothing_of_an_implementation_is_left() {
-    let sleep = "6072345";
+    let sleep = mark(7);
     let script = format!("(setsid sleep {sleep} &); sleep {sleep} & echo no JSON; sleep {sleep}");
     let error = run(&["sh", "-c", &script]).await.unwrap_err().to_string();
     assert!(error.contains("unreadable"), "{error}");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while lives(sleep) {
-        assert!(std::time::Instant::now() < until, "something is left");
-        std::thread::yield_now();
-    }
+    nothing_left(&sleep);
 }
 
 #[tokio::test]
