@@ -56,8 +56,8 @@ pub(super) async fn serve(
     // A client that breaks off or sends no HTTP ends its own connection and nothing else.
     let _ended = connection.await;
     // Here and in no task of its own, so that it ends with the hub.
-    if let Ok(upgraded) = upgraded.try_recv() {
-        websocket::serve(upgraded, certificate, &shared).await;
+    while let Ok(upgraded) = upgraded.try_recv() {
+        websocket::serve(upgraded, certificate.clone(), &shared).await;
     }
 }
 

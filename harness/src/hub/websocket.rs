@@ -29,6 +29,9 @@ const PROTOCOL: &str = "mqtt";
 /// The only version of the protocol.
 const VERSION: &str = "13";
 
+/// The largest message and frame: one packet with its fixed header, which has five bytes at most.
+const MESSAGE_MAX: usize = mqtt::PACKET_MAX + 5;
+
 /// Whether `request` asks for a WebSocket at the hub's path; its query is ignored (HUB-CONN-004).
 pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
     let upgrade = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
@@ -62,8 +65,8 @@ pub(super) async fn serve(upgraded: OnUpgrade, certificate: Option<Certificate>,
     let Ok(upgraded) = upgraded.await else { return };
     // Whoever has not said who it is must not make the hub hold more than a packet.
     let limits = WebSocketConfig::default()
-        .max_frame_size(Some(mqtt::PACKET_MAX))
-        .max_message_size(Some(mqtt::PACKET_MAX));
+        .max_frame_size(Some(MESSAGE_MAX))
+        .max_message_size(Some(MESSAGE_MAX));
     let io = TokioIo::new(upgraded);
     let frames = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
     mqtt::serve(bridge(frames), certificate, shared).await;
