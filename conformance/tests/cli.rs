@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+mod ports;
+
+use ports::taken_port;
+
 /// A policy's connection string with a key that no hub knows.
 const STRANGER: &str = "HostName=localhost;SharedAccessKeyName=iothubowner;\
                         SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -78,8 +82,8 @@ fn unusable(mqtt: u16, http: u16, words: &str) {
 
 #[test]
 fn a_hub_that_is_not_there_is_said_so() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    unusable(free, free, "no usable hub at http://127.0.0.1");
+    let (_kept, mute) = taken_port();
+    unusable(mute, mute, "no usable hub at http://127.0.0.1");
 }
 
 #[test]

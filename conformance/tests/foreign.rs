@@ -5,6 +5,10 @@ use std::process::Command;
 
 use twinspec::vectors::foreign::{Trial, try_out};
 
+mod processes;
+
+use processes::{mark, nothing_left};
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
 }
@@ -132,25 +136,13 @@ async fn a_difference_is_cut_where_nobody_reads_on() {
     assert!(line.len() < 2000 && line.contains("bytes in all"), "{} bytes", line.len());
 }
 
-/// Whether a process lives that has `argument` among its arguments, whole.
-fn lives(argument: &str) -> bool {
-    let lines = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    lines
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .any(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
-}
-
 #[tokio::test]
 async fn nothing_of_an_implementation_is_left() {
-    let sleep = "6072345";
+    let sleep = mark(7);
     let script = format!("(setsid sleep {sleep} &); sleep {sleep} & echo no JSON; sleep {sleep}");
     let problem = broken(&["sh", "-c", &script]).await;
     assert!(problem.contains("unreadable"), "{problem}");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while lives(sleep) {
-        assert!(std::time::Instant::now() < until, "something is left");
-        std::thread::yield_now();
-    }
+    nothing_left(&sleep);
 }
 
 #[tokio::test]

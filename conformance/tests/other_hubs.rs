@@ -23,6 +23,10 @@ use twinspec_model::hub::{HubConfig, Input, Output, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
+mod ports;
+
+use ports::taken_port;
+
 /// A reference hub on loopback ports that trusts the authority in `data`.
 async fn hub(throttles: Throttles) -> ReferenceHub {
     hub_under(Box::new(Faithful), throttles).await
@@ -77,7 +81,7 @@ fn with(outcomes: &[(Selected, Outcome)], verdict: Verdict) -> Vec<String> {
 
 #[tokio::test]
 async fn a_busy_hub_is_asked_again_over_mqtt_too() {
-    let rule = Some(ThrottleRule { operations_per_second: 20, burst: 4 });
+    let rule = Some(ThrottleRule { operations_per_second: 5, burst: 2 });
     let throttles = Throttles { twin_reads: rule, twin_updates: rule, ..Throttles::default() };
     let hub = hub(throttles).await;
     let target = target(&hub, "iothubowner", Profile::default());
@@ -191,10 +195,8 @@ async fn a_hub_that_is_being_started_is_waited_for() {
     let hub = hub(Throttles::default()).await;
     let mut target = target(&hub, "iothubowner", Profile::default());
     let behind = target.http.authority();
-    // A port that nobody else gets meanwhile: it is taken and does not listen yet.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    target.http.port = socket.local_addr().unwrap().port();
+    let (socket, port) = taken_port();
+    target.http.port = port;
     target.operator = Operator::new(target.http.clone(), &target.trust);
     let late = tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;

@@ -22,9 +22,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
+
+use crate::listen::accept;
 
 /// How long a client may take to send a request.
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
@@ -99,8 +100,6 @@ pub struct ContentServer {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told of every request.
-    bell: Notify,
 }
 
 #[derive(Default)]
@@ -130,7 +129,8 @@ impl ContentServer {
         let address = listener.local_addr()?;
         let shared = Arc::<Shared>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        let serving = Arc::clone(&shared);
+        tasks.spawn(accept(listener, move |tcp| serve(tcp, Arc::clone(&serving))));
         Ok(Self { shared, address, _tasks: tasks })
     }
 
@@ -174,11 +174,6 @@ impl ContentServer {
         state.hits.iter().filter(|hit| hit.path.starts_with(prefix)).cloned().collect()
     }
 
-    /// Returns at the next request.
-    pub async fn next_hit(&self) {
-        self.shared.bell.notified().await;
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.shared.state)
     }
@@ -186,20 +181,6 @@ impl ContentServer {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => drop(connections.spawn(serve(tcp, Arc::clone(&shared)))),
-                // Out of descriptors, say: give others time to close theirs.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
 }
 
 async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
@@ -251,8 +232,6 @@ impl Shared {
         if state.hits.len() < LOG_MAX {
             state.hits.push(hit);
         }
-        drop(state);
-        self.bell.notify_waiters();
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Part> {
@@ -442,15 +421,36 @@ mod tests {
         ContentServer::start("127.0.0.1:0".parse().unwrap()).await.unwrap()
     }
 
-    /// Everything the server sends until it closes or says nothing more.
-    async fn get(server: &ContentServer, path: &str, range: &str) -> String {
+    const WAIT: Duration = Duration::from_secs(10);
+
+    async fn ask(server: &ContentServer, path: &str, range: &str) -> TcpStream {
         let mut tcp = TcpStream::connect(server.address()).await.unwrap();
         let request =
             format!("GET /{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{range}\r\n");
         tcp.write_all(request.as_bytes()).await.unwrap();
+        tcp
+    }
+
+    /// Everything the server sends until it closes.
+    async fn get(server: &ContentServer, path: &str, range: &str) -> String {
+        let mut tcp = ask(server, path, range).await;
         let mut text = Vec::new();
-        let wait = Duration::from_millis(500);
-        while let Ok(Ok(1..)) = timeout(wait, tcp.read_buf(&mut text)).await {}
+        let read = tcp.read_to_end(&mut text);
+        // A connection that breaks off ends too.
+        let _ended_either_way = timeout(WAIT, read).await.unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// What the server sends up to `end`, after which nothing comes.
+    async fn get_stalled(server: &ContentServer, path: &str, end: &str) -> String {
+        let mut tcp = ask(server, path, "").await;
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            let read = timeout(WAIT, tcp.read_buf(&mut text)).await;
+            assert!(read.unwrap().unwrap() > 0, "{}", text.escape_ascii());
+        }
+        let more = timeout(Duration::from_millis(500), tcp.read_buf(&mut text)).await;
+        assert!(more.is_err(), "{}", text.escape_ascii());
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -475,7 +475,6 @@ mod tests {
         let server = server().await;
         let cases = [
             (Manner::CutAfter(3), "012", true),
-            (Manner::StallAfter(3), "012", true),
             (Manner::PauseAfter(3, Duration::from_millis(50)), "0123456789", true),
             (Manner::PauseAfter(30, Duration::from_secs(60)), "0123456789", true),
             (Manner::Short(3), "012", false),
@@ -488,6 +487,9 @@ mod tests {
             let length = if announces_all { 10 } else { body.len() };
             assert!(answer.contains(&format!("content-length: {length}")), "{manner:?} {answer}");
         }
+        server.put("f", "0123456789", Manner::StallAfter(3));
+        let answer = get_stalled(&server, "f", "\r\n\r\n012").await;
+        assert!(answer.contains("content-length: 10"), "{answer}");
     }
 
     #[tokio::test]

@@ -44,6 +44,27 @@ pub struct Login {
     pub expiry: Time,
 }
 
+/// What rumqttc is told to connect a device with: where, as whom, and which packets may come.
+pub(crate) fn options(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    login: &Login,
+    user_name: &UserName,
+) -> MqttOptions {
+    let Login { host, identity, key, expiry } = login;
+    let mut options = MqttOptions::new(identity.to_string(), endpoint.host.clone(), endpoint.port);
+    let resource = format!("{host}/{}", identity.resource_path());
+    // A key that is no base64 is refused like any other wrong one.
+    let token = auth::sign(key, &resource, *expiry, None).unwrap_or_default();
+    options.set_credentials(user_name.to_text(), token);
+    options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
+    if endpoint.scheme.is_tls() {
+        let config = TlsConfiguration::Rustls(trust.client_config());
+        options.set_transport(Transport::Tls(config));
+    }
+    options
+}
+
 impl EverydayDevice {
     /// Connects, and subscribes to twin answers and desired properties.
     ///
@@ -55,22 +76,13 @@ impl EverydayDevice {
         login: &Login,
         wait: Duration,
     ) -> io::Result<Self> {
-        let client_id = login.identity.to_string();
-        let mut options = MqttOptions::new(client_id, endpoint.host.clone(), endpoint.port);
         let user_name = UserName {
             host: login.host.clone(),
             identity: login.identity.clone(),
             api_version: Some("2021-04-12".to_owned()),
             model_id: None,
         };
-        let resource = format!("{}/{}", login.host, login.identity.resource_path());
-        let token = auth::sign(&login.key, &resource, login.expiry, None).unwrap_or_default();
-        options.set_credentials(user_name.to_text(), token);
-        options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
-        if endpoint.scheme.is_tls() {
-            let config = TlsConfiguration::Rustls(trust.client_config());
-            options.set_transport(Transport::Tls(config));
-        }
+        let options = options(endpoint, trust, login, &user_name);
         let (client, events) = AsyncClient::new(options, 16);
         let mut device = Self { client, events, wait, requests: 0 };
         for filter in [Filter::TwinResponse, Filter::Desired] {

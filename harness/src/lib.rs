@@ -11,6 +11,7 @@
 //! - [`trace`] is the recorded history of all of them.
 
 pub mod agent;
+mod client;
 pub mod clock;
 pub mod connection_string;
 pub mod content;
@@ -19,6 +20,7 @@ pub mod endpoint;
 pub mod everyday;
 pub mod firmware;
 pub mod hub;
+mod listen;
 pub mod lwm2m;
 pub mod operator;
 pub mod process;

@@ -8,13 +8,10 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::client::{HttpClient, chain, http_client};
 use crate::endpoint::Endpoint;
 use crate::tls::Trust;
 use crate::trace::{Event, Recorder};
@@ -26,7 +23,7 @@ const BODY_MAX: usize = 16 << 20;
 #[derive(Clone)]
 pub struct Operator {
     endpoint: Arc<Endpoint>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient<Full<Bytes>>,
 }
 
 /// One request.
@@ -105,11 +102,7 @@ impl Operator {
     /// A client for the hub at `endpoint`.
     #[must_use]
     pub fn new(endpoint: Endpoint, trust: &Trust) -> Self {
-        let config = Arc::unwrap_or_clone(trust.client_config());
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new()).build(connector.build());
-        Self { endpoint: Arc::new(endpoint), client }
+        Self { endpoint: Arc::new(endpoint), client: http_client(trust) }
     }
 
     /// Sends `request` and waits up to `wait` for the whole answer.
@@ -133,7 +126,8 @@ impl Operator {
         let message = recorder.http(what.clone(), request.0.headers(), &body);
         recorder.record("operator", Event::Request(message));
         let exchange = async {
-            let (parts, body) = self.client.request(request.0).await.map_err(chain)?.into_parts();
+            let answer = self.client.request(request.0).await.map_err(|error| chain(&error))?;
+            let (parts, body) = answer.into_parts();
             let body = Limited::new(body, BODY_MAX).collect().await.map_err(|e| e.to_string())?;
             Ok::<_, String>(Answer {
                 status: parts.status,
@@ -168,15 +162,4 @@ impl Operator {
         let body = request.body.clone();
         Ok((builder.body(Full::new(body.clone()))?, body))
     }
-}
-
-/// An error with all its causes: the outermost says little.
-fn chain(error: hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -18,7 +18,8 @@ pub use keeper::keep;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::task::JoinSet;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
 /// The environment variable by which a process is known that left the group of its parent.
@@ -259,14 +260,22 @@ impl Process {
         }
     }
 
-    /// Has the keeper end everything, and waits for that without a runtime.
+    /// Has the keeper end everything, and waits for that.
     fn end_keeper(&mut self) {
         if self.keeper.take().is_none() {
             return;
         }
-        let until = Instant::now() + KEEPER_END;
-        while self.exited().is_none() && Instant::now() < until {
-            std::thread::park_timeout(LOOK_AGAIN);
+        let mut wait = || {
+            let until = Instant::now() + KEEPER_END;
+            while self.exited().is_none() && Instant::now() < until {
+                std::thread::park_timeout(LOOK_AGAIN);
+            }
+        };
+        // Where a runtime has other threads, its other tasks go on meanwhile.
+        let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        match flavor {
+            Ok(RuntimeFlavor::MultiThread) => block_in_place(wait),
+            Ok(_) | Err(_) => wait(),
         }
     }
 
@@ -426,6 +435,30 @@ mod tests {
         let process = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done");
         first_line(&process).await;
         assert_eq!(process.terminate(Duration::from_millis(200)).await, Ended::Killed);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn others_go_on_while_a_stuck_keeper_is_waited_for() {
+        let mut process = shell("trap '' TERM; sleep 600");
+        // It stands for a keeper that does not hear.
+        let mut stuck = Command::new("sleep")
+            .arg("600")
+            .stdin(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        process.keeper = stuck.stdin.take();
+        let (begins, began) = tokio::sync::oneshot::channel();
+        let dropping = tokio::spawn(async move {
+            begins.send(()).unwrap();
+            drop(process);
+        });
+        began.await.unwrap();
+        // There is one worker, and it is busy.
+        tokio::spawn(async {}).await.unwrap();
+        assert!(!dropping.is_finished());
+        dropping.await.unwrap();
+        stuck.kill().await.unwrap();
     }
 
     #[tokio::test]

@@ -79,7 +79,10 @@ impl Bench {
 
     /// A call that runs by itself; its number comes back with the answer.
     fn call(&self, calls: &mut JoinSet<(usize, Answer)>, number: usize) {
-        let body = json!({ "methodName": "compute", "payload": number });
+        // A slow machine is not the subject.
+        let body = json!({
+            "methodName": "compute", "payload": number, "responseTimeoutInSeconds": 300,
+        });
         let request = self.post("/twins/d/methods", &body);
         let operator = self.operator.clone();
         calls.spawn(async move {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use twinspec_harness::clock::Clock;
-use twinspec_harness::device::{Device, Seen};
+use twinspec_harness::device::{Device, Seen, WebSocket};
 use twinspec_harness::endpoint::{Endpoint, Scheme};
 use twinspec_harness::hub::{Listen, ReferenceHub};
 use twinspec_harness::tls::Trust;
@@ -22,6 +22,14 @@ use twinspec_model::wire::mqtt::{Connect, Packet, PacketId, Publish, Qos, Subscr
 
 const WAIT: Duration = Duration::from_secs(10);
 
+/// What MQTT travels over.
+#[derive(Clone, Copy)]
+enum Transport {
+    Tcp,
+    Tls,
+    WebSocket,
+}
+
 struct Bench {
     hub: ReferenceHub,
     key: String,
@@ -30,7 +38,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let free = Some("127.0.0.1:0".parse().unwrap());
-        let listen = Listen { mqtt: free, http: free, ..Listen::default() };
+        let listen = Listen { mqtt: free, mqtts: free, http: free, ..Listen::default() };
         let config = HubConfig::new("localhost", [2; 32]);
         let hub = ReferenceHub::start(config, &listen, Clock::default()).await.unwrap();
         let key = hub.register(&Identity::device("d")).await.unwrap();
@@ -48,37 +56,79 @@ impl Bench {
     }
 
     async fn open(&self) -> Device {
-        let trust = Trust::machine().unwrap();
-        Device::open("d", &self.mqtt(), &trust, WAIT, Recorder::new(false)).await.unwrap()
+        self.open_over(Transport::Tcp).await
+    }
+
+    async fn open_over(&self, transport: Transport) -> Device {
+        let trust = Trust::authorities(self.hub.ca_pem().as_bytes()).unwrap();
+        let at = |scheme, port| Endpoint { scheme, host: "localhost".to_owned(), port };
+        let addresses = self.hub.addresses();
+        let recorder = Recorder::new(false);
+        let opened = match transport {
+            Transport::Tcp => Device::open("d", &self.mqtt(), &trust, WAIT, recorder).await,
+            Transport::Tls => {
+                let endpoint = at(Scheme::Mqtts, addresses.mqtts.unwrap().port());
+                Device::open("d", &endpoint, &trust, WAIT, recorder).await
+            }
+            Transport::WebSocket => {
+                let endpoint = at(Scheme::Http, addresses.http.unwrap().port());
+                let path = "/$iothub/websocket";
+                let wanted = WebSocket { endpoint: &endpoint, path, protocol: "mqtt" };
+                let answer = Device::open_websocket("d", &wanted, &trust, WAIT, recorder).await;
+                Ok(answer.unwrap().device.unwrap())
+            }
+        };
+        opened.unwrap()
     }
 
     fn connect_packet(&self) -> Packet {
         let mut connect = Connect::new("d");
+        connect.clean_session = true;
         connect.user_name = Some("localhost/d/?api-version=2021-04-12".to_owned());
         connect.password = Some(Self::token(&self.key, "localhost/devices/d", None).into());
         Packet::Connect(Box::new(connect))
     }
 
     async fn connect(&self) -> Device {
-        let mut device = self.open().await;
+        self.connect_over(Transport::Tcp).await
+    }
+
+    async fn connect_over(&self, transport: Transport) -> Device {
+        let mut device = self.open_over(transport).await;
         device.send(&self.connect_packet()).await.unwrap();
         assert!(matches!(next(&mut device).await, Seen::Packet(Packet::ConnAck(_))));
-        let filters = vec![("$iothub/twin/res/#".to_owned(), Qos::AtMostOnce)];
-        let id = PacketId::MIN;
-        device.send(&Packet::Subscribe(Subscribe { id, filters })).await.unwrap();
-        assert!(matches!(next(&mut device).await, Seen::Packet(Packet::SubAck(_))));
+        subscribe(&mut device, "$iothub/twin/res/#").await;
         device
     }
 
-    /// A raw HTTP exchange: everything the hub sends until it closes or falls silent.
+    /// A raw HTTP exchange: one whole answer, or what the hub sends until it closes.
     async fn http(&self, request: &[u8]) -> String {
         let port = self.hub.addresses().http.unwrap().port();
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        let read = stream.read_to_end(&mut answer);
-        let _silent_or_closed = timeout(Duration::from_secs(2), read).await;
+        let reading = async {
+            while !is_whole(&answer) && stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {}
+        };
+        timeout(WAIT, reading).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Calls a method with a payload of 100 kB; the answer is not waited for, and comes while the
+    /// connection is kept.
+    async fn call(&self) -> TcpStream {
+        let key = self.hub.policy_key("iothubowner").unwrap();
+        let token = Self::token(&key, "localhost", Some("iothubowner"));
+        let body = json!({ "methodName": "m", "payload": "x".repeat(100_000) }).to_string();
+        let head = format!(
+            "POST /twins/d/methods?api-version=2021-04-12 HTTP/1.1\r\nhost: h\r\n\
+             authorization: {token}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let port = self.hub.addresses().http.unwrap().port();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        stream
     }
 
     /// The hub still answers.
@@ -88,8 +138,24 @@ impl Bench {
     }
 }
 
+/// Whether `answer` has come to its end, by its own count.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
 async fn next(device: &mut Device) -> Seen {
     device.next(Instant::now() + WAIT).await.unwrap_or_else(|| panic!("nothing came in time"))
+}
+
+async fn subscribe(device: &mut Device, filter: &str) {
+    let filters = vec![(filter.to_owned(), Qos::AtMostOnce)];
+    let id = PacketId::MIN;
+    device.send(&Packet::Subscribe(Subscribe { id, filters })).await.unwrap();
+    let seen = next(device).await;
+    assert!(matches!(seen, Seen::Packet(Packet::SubAck(_))), "{seen}");
 }
 
 /// Patches the reported properties: the status of the answer.
@@ -191,25 +257,121 @@ async fn three_hundred_half_open_connections_harm_nobody_and_end() {
     bench.is_well().await;
 }
 
-#[tokio::test]
-async fn a_reader_that_never_reads_is_given_up() {
-    let bench = Bench::new().await;
-    let mut device = bench.connect().await;
+/// Asks for far more than all buffers between hub and device hold, and reads nothing of it.
+async fn clog(device: &mut Device) {
     let large = json!({ "a": "x".repeat(4000), "b": "y".repeat(4000), "c": "z".repeat(4000) });
-    assert_eq!(report(&mut device, &large.to_string()).await, 204);
-    let get = Publish::at_most_once("$iothub/twin/GET/?$rid=1", "");
-    let flood = Packet::Publish(get).to_bytes();
-    // It asks for far more than the hub keeps for one reader, until the hub hangs up or stops
-    // reading; both are bounded.
-    let asking = async {
-        for _ in 0..20_000 {
-            if device.send_bytes(&flood).await.is_err() {
-                return;
-            }
+    assert_eq!(report(device, &large.to_string()).await, 204);
+    let get = Packet::Publish(Publish::at_most_once("$iothub/twin/GET/?$rid=1", "")).to_bytes();
+    let flood = get.repeat(5000);
+    let _hub_stopped_reading = timeout(Duration::from_secs(1), device.send_bytes(&flood)).await;
+}
+
+/// The hub lets go of `device`, although that reads nothing before.
+async fn is_let_go(device: &mut Device) {
+    let write_on = async {
+        while device.send_bytes(&[0]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let _hub_stopped_reading = timeout(Duration::from_secs(3), asking).await;
-    bench.hub.register(&Identity::device("other")).await.unwrap();
+    timeout(Duration::from_secs(40), write_on).await.unwrap();
+    while next(device).await != Seen::Closed {}
+}
+
+async fn is_given_up_when_too_much_waits(transport: Transport) {
+    let bench = Bench::new().await;
+    let mut device = bench.connect_over(transport).await;
+    subscribe(&mut device, "$iothub/methods/POST/#").await;
+    clog(&mut device).await;
+    // Ten million bytes more: the hub keeps eight for one reader.
+    let mut calls = Vec::new();
+    for _ in 0..100 {
+        calls.push(bench.call().await);
+    }
+    is_let_go(&mut device).await;
+    bench.is_well().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_given_up() {
+    is_given_up_when_too_much_waits(Transport::Tcp).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_given_up_over_tls() {
+    is_given_up_when_too_much_waits(Transport::Tls).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_given_up_over_websocket() {
+    is_given_up_when_too_much_waits(Transport::WebSocket).await;
+}
+
+async fn is_let_go_when_another_takes_over(transport: Transport) {
+    let bench = Bench::new().await;
+    let mut device = bench.connect_over(transport).await;
+    clog(&mut device).await;
+    bench.is_well().await;
+    is_let_go(&mut device).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_let_go_when_another_takes_over() {
+    is_let_go_when_another_takes_over(Transport::Tcp).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_let_go_when_another_takes_over_tls() {
+    is_let_go_when_another_takes_over(Transport::Tls).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_let_go_when_another_takes_over_a_websocket() {
+    is_let_go_when_another_takes_over(Transport::WebSocket).await;
+}
+
+#[tokio::test]
+async fn a_websocket_carries_both_ways_at_once() {
+    let bench = Bench::new().await;
+    let mut device = bench.connect_over(Transport::WebSocket).await;
+    let large = json!({ "a": "x".repeat(4000), "b": "y".repeat(4000) });
+    assert_eq!(report(&mut device, &large.to_string()).await, 204);
+    let get = Packet::Publish(Publish::at_most_once("$iothub/twin/GET/?$rid=1", "")).to_bytes();
+    let topic = "devices/d/messages/events/";
+    let message = Packet::Publish(Publish::at_most_once(topic, vec![0; 256 * 1024])).to_bytes();
+    for _ in 0..3 {
+        let all = [get.repeat(100), message.to_vec()].concat();
+        timeout(WAIT, device.send_bytes(&all)).await.unwrap().unwrap();
+        for _ in 0..100 {
+            assert!(matches!(next(&mut device).await, Seen::Packet(Packet::Publish(_))));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_ends_with_its_hub() {
+    let bench = Bench::new().await;
+    let mut device = bench.connect_over(Transport::WebSocket).await;
+    drop(bench);
+    assert_eq!(next(&mut device).await, Seen::Closed);
+}
+
+#[tokio::test]
+async fn a_websocket_frame_that_holds_more_than_a_packet_is_refused_before_it_is_read() {
+    let bench = Bench::new().await;
+    let port = bench.hub.addresses().http.unwrap().port();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let upgrade = "GET /$iothub/websocket HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\n\
+                   connection: Upgrade\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   sec-websocket-protocol: mqtt\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    // A masked binary frame of 1 MiB; the body never follows.
+    let head = [0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4];
+    stream.write_all(&head).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(WAIT, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", answer.escape_ascii());
+    bench.is_well().await;
 }
 
 #[tokio::test]

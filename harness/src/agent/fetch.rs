@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +10,12 @@ use http::header::{CONTENT_RANGE, RANGE};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use ring::digest;
 use tokio::time::{sleep, timeout};
 use twinspec_model::agent::{FetchOrder, Fetched};
 use twinspec_model::update::files::Algorithm;
 
+use crate::client::{HttpClient, chain, http_client};
 use crate::tls::Trust;
 use crate::trace::hex;
 
@@ -35,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Fetches for one agent.
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: HttpClient<Empty<Bytes>>,
     stall: Duration,
     tries: u32,
 }
@@ -60,11 +56,7 @@ struct Places {
 
 impl Fetcher {
     pub(super) fn new(trust: &Trust, stall: Duration, tries: u32) -> Self {
-        let config = Arc::unwrap_or_clone(trust.client_config());
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new()).build(connector.build());
-        Self { client, stall, tries }
+        Self { client: http_client(trust), stall, tries }
     }
 
     /// Fetches the root key package; the HTTP status, if any, and words when it does not come.
@@ -289,15 +281,4 @@ fn hash(path: &Path, algorithm: Algorithm) -> io::Result<(u64, Vec<u8>)> {
         context.update(buffer.get(..count).unwrap_or_default());
         size += u64::try_from(count).unwrap_or(u64::MAX);
     }
-}
-
-/// An error with all its causes: the outermost says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

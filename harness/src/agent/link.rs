@@ -6,31 +6,28 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode,
-    TlsConfiguration, Transport,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use twinspec_model::agent::Input;
-use twinspec_model::auth;
 use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
 use twinspec_model::wire::topic::{DeviceTopic, Filter, HubTopic};
 use twinspec_model::wire::username::UserName;
 
 use super::{Limits, Log};
+use crate::clock::wall_time;
 use crate::endpoint::Endpoint;
+use crate::everyday;
 use crate::tls::Trust;
-
-/// The largest packet: a full twin is larger than the library's default of 10 KiB.
-const PACKET_MAX: usize = 1 << 20;
 
 /// The shortest time that a connection attempt is given, whatever answers may take.
 const CONNECT_MIN: Duration = Duration::from_secs(5);
@@ -363,19 +360,14 @@ async fn poll(mut events: EventLoop, packets: mpsc::Sender<Result<Packet, String
 
 fn options(login: &Login, limits: Limits) -> MqttOptions {
     let Login { endpoint, trust, identity, host, key, user_name } = login;
-    let mut options = MqttOptions::new(identity.to_string(), endpoint.host.clone(), endpoint.port);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let expiry = Time::from_unix(now).after(limits.token_lifetime);
-    let resource = format!("{host}/{}", identity.resource_path());
-    // The key was checked when the connection string was read.
-    let token = auth::sign(key, &resource, expiry, None).unwrap_or_default();
-    options.set_credentials(user_name.to_text(), token);
+    let login = everyday::Login {
+        host: host.clone(),
+        identity: identity.clone(),
+        key: key.clone(),
+        expiry: Time::from_unix(wall_time()).after(limits.token_lifetime),
+    };
+    let mut options = everyday::options(endpoint, trust, &login, user_name);
     options.set_keep_alive(limits.keep_alive);
-    options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
     options.set_inflight(16);
-    if endpoint.scheme.is_tls() {
-        let config = TlsConfiguration::Rustls(trust.client_config());
-        options.set_transport(Transport::Tls(config));
-    }
     options
 }

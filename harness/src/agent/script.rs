@@ -12,14 +12,18 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use twinspec_model::agent::{Call, HandlerKind, Outcome, Phase, code, extended};
 
 use super::handler::{Handlers, Stop};
 use crate::process::tree;
 
-/// How often it is looked whether an older script has ended.
+/// How often it is looked whether an older script has ended, or a program is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a program may be busy: a process that was made while its file was written holds the file
+/// until it has become what it was made for.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// The largest result file that is read, in bytes.
 const RESULT_BYTES_MAX: u64 = 1 << 16;
@@ -70,7 +74,7 @@ impl Script<'_> {
             return Ok(Outcome::of(code::CANCELLED));
         };
         let result_file = self.result_file(self.call.phase);
-        let child = self.start(self.call.phase, &result_file, Stdio::from(input))?;
+        let child = self.start(self.call.phase, &result_file, Stdio::from(input)).await?;
         let mut child = Guard(child);
         let ended = self.wait(&mut child.0, &mut stop).await?;
         Ok(outcome(&ended, &result_file, stop.is_asked()))
@@ -113,7 +117,7 @@ impl Script<'_> {
         self.aside.join(format!("{}-{}.json", self.call.folder, phase.name()))
     }
 
-    fn start(&self, phase: Phase, result_file: &Path, input: Stdio) -> io::Result<Child> {
+    async fn start(&self, phase: Phase, result_file: &Path, input: Stdio) -> io::Result<Child> {
         match fs::remove_file(result_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -129,9 +133,22 @@ impl Script<'_> {
             .stdout(output)
             .stderr(errors)
             .kill_on_drop(true);
-        command.spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display()))
-        })
+        let until = Instant::now() + BUSY_WAIT;
+        loop {
+            match command.spawn() {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy
+                        && Instant::now() < until =>
+                {
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    let what = format!("cannot start {}: {error}", program.display());
+                    return Err(io::Error::new(error.kind(), what));
+                }
+                Ok(child) => return Ok(child),
+            }
+        }
     }
 
     fn program(&self) -> io::Result<PathBuf> {
@@ -196,7 +213,7 @@ impl Script<'_> {
     /// Calls the script once more, to cancel what runs.
     async fn tell(&self) -> io::Result<()> {
         let result_file = self.result_file(Phase::Cancel);
-        let child = self.start(Phase::Cancel, &result_file, Stdio::null())?;
+        let child = self.start(Phase::Cancel, &result_file, Stdio::null()).await?;
         Guard(child).0.wait().await.map(drop)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -25,6 +25,7 @@ use super::relay::relay;
 use super::store::{AGENT_LOG, Store};
 use super::upload::Uploader;
 use super::{AgentError, Config, Exit, HandlerSpec, Log, information};
+use crate::clock::Clock;
 use crate::connection_string::Holder;
 
 /// The newest version of the protocol that this client speaks.
@@ -88,6 +89,7 @@ pub async fn run(
         jobs: BTreeMap::new(),
         stops: BTreeMap::new(),
         log: config.log,
+        clock: Clock::default(),
     };
     let exit = shell.serve(inputs, stop).await;
     shell.end().await;
@@ -183,6 +185,7 @@ struct Shell {
     /// How phases under way are told to stop, by job.
     stops: BTreeMap<u64, watch::Sender<bool>>,
     log: Log,
+    clock: Clock,
 }
 
 impl Shell {
@@ -194,7 +197,7 @@ impl Shell {
         tokio::pin!(stop);
         let mut heard = false;
         loop {
-            let deadline = self.agent.next_deadline().map(instant);
+            let deadline = self.agent.next_deadline().map(|deadline| self.instant(deadline));
             let due = deadline.unwrap_or_else(Instant::now);
             let input = tokio::select! {
                 () = &mut stop, if !heard => {
@@ -216,6 +219,12 @@ impl Shell {
         }
     }
 
+    /// When a deadline of the model is, on the clock that timers run by.
+    fn instant(&self, deadline: Time) -> Instant {
+        // A day is as good as never: the loop asks again.
+        Instant::now() + deadline.since(self.clock.now()).min(Duration::from_secs(86_400))
+    }
+
     /// Gives the machine what happened; what is to be restarted, if anything.
     fn take(&mut self, input: Input) -> Result<Option<RestartKind>, AgentError> {
         let mut inputs = vec![input];
@@ -223,7 +232,7 @@ impl Shell {
         while let Some(input) = inputs.pop() {
             for input in self.overlay.input(input) {
                 self.forget(&input);
-                for output in self.agent.handle(input, now()) {
+                for output in self.agent.handle(input, self.clock.now()) {
                     for effect in self.overlay.output(output) {
                         match effect {
                             Effect::Feed(input) => inputs.insert(0, input),
@@ -385,14 +394,4 @@ fn title(call: &Call) -> String {
     let component = call.component.as_ref().map(|component| format!(" for {}", component.name));
     let component = component.unwrap_or_default();
     format!("step {}{component}: {} of {}", call.folder, call.phase.name(), call.work.handler)
-}
-
-fn now() -> Time {
-    Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-/// When a deadline of the model is, on the clock that timers run by.
-fn instant(deadline: Time) -> Instant {
-    // A day is as good as never: the loop asks again.
-    Instant::now() + deadline.since(now()).min(Duration::from_secs(86_400))
 }

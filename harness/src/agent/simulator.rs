@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use twinspec_model::agent::{Call, Outcome, Phase, code};
 
 use super::handler::Stop;
+use super::store::replace;
 
 /// Facility 3 (step handler), component 3 (simulator).
 const SIMULATOR: u32 = 0x3030_0000;
@@ -99,7 +100,7 @@ fn remember(phase: Phase, outcome: Outcome, memory: &Path, key: String) -> Outco
     let mut all = recall(memory);
     all.insert(key);
     let text = serde_json::to_vec(&all).unwrap_or_default();
-    match fs::write(memory, text) {
+    match replace(memory, &text) {
         Ok(()) => outcome,
         Err(error) => Outcome::failure(SIMULATOR, format!("{}: {error}", memory.display())),
     }

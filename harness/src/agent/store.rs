@@ -99,17 +99,10 @@ impl Store {
 
     /// Brings the state into safety: when this returns, a kill or a power cut loses nothing of it.
     pub(super) fn save(&self, state: &Persisted) -> Result<(), AgentError> {
-        let (new, path) = (self.folder.join("state.json.new"), self.folder.join("state.json"));
+        let path = self.folder.join("state.json");
         let text = serde_json::to_vec(&ToSave { format: FORMAT, state })
             .map_err(|error| failed("cannot write", &path, error.into()))?;
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| failed("cannot write", &path, error))
+        replace(&path, &text).map_err(|error| failed("cannot write", &path, error))
     }
 
     /// A log that is kept in the work folder as well, so that the service can ask for it.
@@ -154,6 +147,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Puts `content` in the place of the file at `path`: at every moment, whatever happens, the old or
+/// the new content is there, and when this returns, the new one for good.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Returns when the file is locked by this process.

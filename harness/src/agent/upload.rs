@@ -10,15 +10,12 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 use twinspec_model::agent::Upload;
 use url::Url;
 
 use super::Log;
+use crate::client::{HttpClient, chain, http_client};
 use crate::tls::Trust;
 
 /// The most bytes of one kind of logs: the newest files count.
@@ -30,7 +27,7 @@ const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 /// Uploads for one agent.
 #[derive(Clone)]
 pub(super) struct Uploader {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient<Full<Bytes>>,
     /// Files or folders by the name of what writes them.
     logs: Arc<Vec<(String, PathBuf)>>,
     /// `device` or `device/module`: the first part of every blob's name.
@@ -47,11 +44,7 @@ impl Uploader {
         wait: Duration,
         log: Log,
     ) -> Self {
-        let config = Arc::unwrap_or_clone(trust.client_config());
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new()).build(connector.build());
-        Self { client, logs: Arc::new(logs), owner, wait, log }
+        Self { client: http_client(trust), logs: Arc::new(logs), owner, wait, log }
     }
 
     /// Uploads everything; the log says what went wrong, without the URL: it is a secret.
@@ -99,7 +92,7 @@ impl Uploader {
         let request = request.body(Full::new(content.into())).map_err(|error| error.to_string())?;
         let answer = timeout(self.wait, self.client.request(request)).await;
         let answer = answer.map_err(|_| format!("no answer within {:?}", self.wait))?;
-        let status = answer.map_err(|error| error.to_string())?.status();
+        let status = answer.map_err(|error| chain(&error))?.status();
         match status {
             StatusCode::OK | StatusCode::CREATED => Ok(()),
             status => Err(format!("the storage answered {status}")),

@@ -15,10 +15,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use twinspec_model::message::DeviceBound;
 use twinspec_model::wire::percent;
 
+use super::http::BODY_WAIT;
 use super::shared::Shared;
 use crate::device::Stream;
 
@@ -52,9 +53,14 @@ struct Message {
 }
 
 pub(super) async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
+    serve_within(BODY_WAIT, stream, shared).await;
+}
+
+/// Serves a client that has `wait` for the body of each request.
+async fn serve_within(wait: Duration, stream: impl Stream + 'static, shared: Arc<Shared>) {
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(respond(answer(request, &shared).await)) }
+        async move { Ok::<_, Infallible>(respond(answer(request, wait, &shared).await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -63,12 +69,15 @@ pub(super) async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
     let _ended = connection.await;
 }
 
-async fn answer(request: http::Request<Incoming>, shared: &Shared) -> Answer {
+async fn answer(request: http::Request<Incoming>, wait: Duration, shared: &Shared) -> Answer {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
-        return refuse(400, format!("the body is incomplete or larger than {BODY_MAX} bytes"));
+    let body = match timeout(wait, Limited::new(body, BODY_MAX).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            return refuse(400, format!("the body is incomplete or larger than {BODY_MAX} bytes"));
+        }
+        Err(_) => return refuse(400, format!("the body did not arrive within {wait:?}")),
     };
-    let body = body.to_bytes();
     let path = parts.uri.path().trim_matches('/').to_owned();
     let levels: Vec<&str> = path.split('/').collect();
     match (parts.method.as_str(), levels.as_slice()) {
@@ -155,4 +164,31 @@ fn respond((status, body): Answer) -> http::Response<Full<Bytes>> {
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use twinspec_model::hub::{Hub, HubConfig};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::hub::Faithful;
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_is_not_waited_for() {
+        let hub = Hub::new(HubConfig::new("localhost", [1; 32]));
+        let shared = Arc::new(Shared::new(hub, Box::new(Faithful), Clock::default()));
+        let (mut client, server) = duplex(4096);
+        let serving = tokio::spawn(serve_within(Duration::from_millis(50), server, shared));
+        let head = "POST /clock/advance HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n";
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("did not arrive within 50ms"), "{answer}");
+        serving.await.unwrap();
+    }
 }

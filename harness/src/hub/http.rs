@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::mpsc;
 use twinspec_model::auth::Certificate;
 use twinspec_model::error::{ErrorCode, Refusal};
 use twinspec_model::wire::body::flat_error;
@@ -28,19 +29,20 @@ const DROPPED_MAX: usize = 64 << 20;
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a client may take to send the body of a request.
-const BODY_WAIT: Duration = Duration::from_secs(60);
+pub(super) const BODY_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn serve(
     stream: impl Stream + 'static,
     certificate: Option<Certificate>,
     shared: Arc<Shared>,
 ) {
-    let service = service_fn(move |request| {
-        let (certificate, shared) = (certificate.clone(), Arc::clone(&shared));
+    let (upgrades, mut upgraded) = mpsc::unbounded_channel();
+    let service = service_fn(|request| {
+        let (upgrades, shared) = (upgrades.clone(), Arc::clone(&shared));
         async move {
             if websocket::is_upgrade(&request) {
                 let uri = request.uri().clone();
-                let answer = websocket::upgrade(request, certificate, Arc::clone(&shared));
+                let answer = websocket::upgrade(request, &upgrades);
                 return Ok::<_, Infallible>(shared.upgraded(&uri, answer));
             }
             Ok(answer(request, shared).await)
@@ -53,6 +55,10 @@ pub(super) async fn serve(
         .with_upgrades();
     // A client that breaks off or sends no HTTP ends its own connection and nothing else.
     let _ended = connection.await;
+    // Here and in no task of its own, so that it ends with the hub.
+    while let Ok(upgraded) = upgraded.try_recv() {
+        websocket::serve(upgraded, certificate.clone(), &shared).await;
+    }
 }
 
 async fn answer(

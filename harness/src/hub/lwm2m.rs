@@ -1,20 +1,16 @@
 //! One LWM2M connection of the reference hub.
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::coap;
 
-use super::mqtt::converse;
+use super::mqtt::see_through;
 use super::shared::Shared;
 use crate::device::Stream;
 
-pub(super) async fn serve(mut stream: impl Stream, shared: &Shared) {
+pub(super) async fn serve(stream: impl Stream, shared: &Shared) {
     let (id, link) = shared.open_link(Input::Lwm2mOpened);
-    // However the connection ends, the model is told once below.
-    let _ended = converse(&mut stream, shared, id, &link, inputs).await;
-    shared.close_link(id);
-    let _best_effort_the_peer_may_be_gone = stream.shutdown().await;
+    see_through(stream, shared, id, &link, inputs).await;
 }
 
 /// Everything complete in `inbox`; a message has 64 KB at most, so that this bounds what waits.

@@ -27,6 +27,7 @@ use twinspec_model::wire::percent;
 
 use crate::clock::Clock;
 use crate::device::Stream;
+use crate::listen::accept;
 use crate::tls::{Authority, Oddity};
 pub use overlay::{Faithful, Overlay};
 use shared::Shared;
@@ -127,7 +128,10 @@ impl ReferenceHub {
             let listener = listen_at(address).map_err(named)?;
             let bound = listener.local_addr()?;
             let authority = tls.then(|| Arc::clone(&authority));
-            tasks.spawn(accept(listener, service, authority, Arc::clone(&shared)));
+            let shared = Arc::clone(&shared);
+            tasks.spawn(accept(listener, move |tcp| {
+                serve(tcp, service, authority.clone(), Arc::clone(&shared))
+            }));
             Ok::<_, io::Error>(Some(bound))
         };
         let addresses = Listen {
@@ -204,14 +208,10 @@ impl ReferenceHub {
         let attempts = Arc::<AtomicUsize>::default();
         let (counted, shared) = (Arc::clone(&attempts), Arc::clone(&self.shared));
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((tcp, _)) = listener.accept().await {
-                counted.fetch_add(1, Ordering::Relaxed);
-                let (authority, shared) = (Arc::clone(&authority), Arc::clone(&shared));
-                connections.spawn(serve(tcp, Service::Mqtt, Some(authority), shared));
-            }
-        });
+        tasks.spawn(accept(listener, move |tcp| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            serve(tcp, Service::Mqtt, Some(Arc::clone(&authority)), Arc::clone(&shared))
+        }));
         Ok(OddListener { port, attempts, _tasks: tasks })
     }
 
@@ -232,28 +232,6 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-async fn accept(
-    listener: TcpListener,
-    service: Service,
-    authority: Option<Arc<Authority>>,
-    shared: Arc<Shared>,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
-                    let (authority, shared) = (authority.clone(), Arc::clone(&shared));
-                    connections.spawn(serve(tcp, service, authority, shared));
-                }
-                // Out of descriptors, say: give others time to close theirs.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
 }
 
 async fn serve(

@@ -1,9 +1,11 @@
 //! One MQTT connection of the reference hub.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use twinspec_model::auth::Certificate;
 use twinspec_model::hub::{ConnectionId, Input};
 use twinspec_model::wire::mqtt;
@@ -12,23 +14,33 @@ use super::shared::{Link, Shared};
 use crate::device::Stream;
 
 /// The largest packet the hub reads: a 256 KB message plus its topic (HUB-TELE-006).
-const PACKET_MAX: usize = 256 * 1024 + 16 * 1024;
+pub(super) const PACKET_MAX: usize = 256 * 1024 + 16 * 1024;
 
-pub(super) async fn serve(
-    mut stream: impl Stream,
-    certificate: Option<Certificate>,
-    shared: &Shared,
-) {
+/// How long a client may take to read what is left for it when the hub has closed the connection.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
+pub(super) async fn serve(stream: impl Stream, certificate: Option<Certificate>, shared: &Shared) {
     let (id, link) = shared.open_link(|id| Input::Opened(id, certificate));
-    // However the connection ends, the model is told once below.
-    let _ended = converse(&mut stream, shared, id, &link, inputs).await;
+    see_through(stream, shared, id, &link, inputs).await;
+}
+
+/// Serves a connection from its opening to its end, of which the model is told once.
+pub(super) async fn see_through(
+    mut stream: impl Stream,
+    shared: &Shared,
+    id: ConnectionId,
+    link: &Link,
+    inputs: fn(ConnectionId, &mut BytesMut) -> Vec<Input>,
+) {
+    let _however_it_ended = converse(&mut stream, shared, id, link, inputs).await;
     shared.close_link(id);
-    let _best_effort_the_peer_may_be_gone = stream.shutdown().await;
+    // The peer may be gone, or never read what TLS wants written before the end.
+    let _best_effort = timeout(FAREWELL, stream.shutdown()).await;
 }
 
 /// Hands what `inputs` makes of the bytes that arrive to the model, and writes what it wants sent,
 /// until either side ends the connection.
-pub(super) async fn converse(
+async fn converse(
     stream: &mut impl Stream,
     shared: &Shared,
     id: ConnectionId,
@@ -50,7 +62,7 @@ pub(super) async fn converse(
         if !bytes.is_empty() {
             tokio::select! {
                 written = write(stream, &bytes) => written?,
-                () = link.overflow.notified() => return Ok(()),
+                () = link.given_up() => return Ok(()),
             }
         }
         if closing {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 use twinspec_model::error::Refusal;
 use twinspec_model::hub::{ConnectionId, ExchangeId, Hub, Input, Output};
 use twinspec_model::message::DeviceBound;
 use twinspec_model::time::Time;
 
 use super::events::{EventLog, EventPage};
+use super::mqtt::FAREWELL;
 use super::overlay::Overlay;
 use crate::clock::Clock;
 
@@ -43,7 +45,9 @@ pub(super) struct Link {
     /// There is something to write, or the connection is to end.
     pub(super) ready: Notify,
     /// The reader is too slow: end without writing the rest.
-    pub(super) overflow: Notify,
+    overflow: Notify,
+    /// The hub has closed the connection: the rest may be written for a while.
+    closed: Notify,
 }
 
 #[derive(Default)]
@@ -57,6 +61,20 @@ impl Link {
     pub(super) fn take(&self) -> (BytesMut, bool) {
         let mut outbox = lock(&self.outbox);
         (outbox.bytes.split(), outbox.closing)
+    }
+
+    /// Returns when the reader is not waited for any more.
+    pub(super) async fn given_up(&self) {
+        let closed = async {
+            self.closed.notified().await;
+            // A write that begins later is to hear it too.
+            self.closed.notify_one();
+            sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = self.overflow.notified() => {}
+            () = closed => {}
+        }
     }
 }
 
@@ -215,6 +233,7 @@ impl State {
             Output::Close(id) => {
                 if let Some(link) = self.links.remove(&id) {
                     lock(&link.outbox).closing = true;
+                    link.closed.notify_one();
                     link.ready.notify_one();
                 }
             }

@@ -1,7 +1,5 @@
 //! MQTT over WebSocket: the upgrade, and frames as a byte stream.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -10,10 +8,12 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use twinspec_model::auth::Certificate;
 
 use super::mqtt;
@@ -28,6 +28,9 @@ const PROTOCOL: &str = "mqtt";
 
 /// The only version of the protocol.
 const VERSION: &str = "13";
+
+/// The largest message and frame: one packet with its fixed header, which has five bytes at most.
+const MESSAGE_MAX: usize = mqtt::PACKET_MAX + 5;
 
 /// Whether `request` asks for a WebSocket at the hub's path; its query is ignored (HUB-CONN-004).
 pub(super) fn is_upgrade(request: &http::Request<Incoming>) -> bool {
@@ -56,11 +59,23 @@ fn refuse(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Answers the upgrade and serves MQTT on what it becomes.
+/// Serves MQTT on what a connection has become.
+pub(super) async fn serve(upgraded: OnUpgrade, certificate: Option<Certificate>, shared: &Shared) {
+    // The client may go away before the upgrade; then there is nobody to serve.
+    let Ok(upgraded) = upgraded.await else { return };
+    // Whoever has not said who it is must not make the hub hold more than a packet.
+    let limits = WebSocketConfig::default()
+        .max_frame_size(Some(MESSAGE_MAX))
+        .max_message_size(Some(MESSAGE_MAX));
+    let io = TokioIo::new(upgraded);
+    let frames = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
+    mqtt::serve(bridge(frames), certificate, shared).await;
+}
+
+/// Answers the upgrade; what it becomes is sent to `upgrades`.
 pub(super) fn upgrade(
     mut request: http::Request<Incoming>,
-    certificate: Option<Certificate>,
-    shared: Arc<Shared>,
+    upgrades: &UnboundedSender<OnUpgrade>,
 ) -> Response<Full<Bytes>> {
     let headers = request.headers();
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
@@ -80,14 +95,7 @@ pub(super) fn upgrade(
     let (Ok(accept), true) = (accept, offers_mqtt) else {
         return refuse(StatusCode::BAD_REQUEST, "expected: the sub-protocol mqtt");
     };
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        // The client may go away before the upgrade; then there is nobody to serve.
-        let Ok(upgraded) = upgraded.await else { return };
-        let io = TokioIo::new(upgraded);
-        let frames = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
-        mqtt::serve(bridge(frames), certificate, &shared).await;
-    });
+    let _the_connection_listens = upgrades.send(hyper::upgrade::on(&mut request));
     let mut response = Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();

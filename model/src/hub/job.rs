@@ -87,9 +87,8 @@ impl Jobs {
     }
 
     fn take_due(&mut self, now: Time) -> Option<String> {
-        let (due, _) = self.due.first().filter(|(due, _)| *due <= now)?;
-        let due = *due;
-        self.due.pop_first().map(|(_, id)| id).filter(|_| due <= now)
+        self.due.first().filter(|(due, _)| *due <= now)?;
+        self.due.pop_first().map(|(_, id)| id)
     }
 }
 

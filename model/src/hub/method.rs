@@ -26,7 +26,7 @@ pub(super) struct Calls {
     by_key: BTreeMap<u64, PendingCall>,
     /// The keys of each identity's calls.
     of_identity: BTreeMap<Identity, BTreeSet<u64>>,
-    /// When they are given up; entries may be early, never late.
+    /// When each is given up: exactly those of `by_key`.
     deadlines: BTreeSet<(Time, u64)>,
 }
 

@@ -16,6 +16,8 @@ struct Bench {
     server: ContentServer,
     folder: Folder,
     order: FetchOrder,
+    /// How long nothing may come.
+    stall: Duration,
 }
 
 impl Bench {
@@ -32,12 +34,12 @@ impl Bench {
             hash: digest::digest(&digest::SHA256, CONTENT).as_ref().to_vec(),
             wants_text: false,
         };
-        Self { server, folder: Folder::new(), order }
+        Self { server, folder: Folder::new(), order, stall: Duration::from_secs(10) }
     }
 
     async fn fetch(&self) -> Fetched {
         let trust = Trust::machine().unwrap();
-        let fetcher = Fetcher::new(&trust, Duration::from_millis(300), 3);
+        let fetcher = Fetcher::new(&trust, self.stall, 3);
         let (folder, parts) = (self.folder.path().join("0"), self.folder.path().join("parts"));
         fetcher.file(&self.order, &folder, &parts).await
     }
@@ -99,7 +101,8 @@ async fn halves_of_two_files_are_not_put_together() {
 
 #[tokio::test]
 async fn a_stalled_download_is_given_up_in_the_end() {
-    let bench = Bench::new(Manner::StallAfter(3)).await;
+    let mut bench = Bench::new(Manner::StallAfter(3)).await;
+    bench.stall = Duration::from_millis(300);
     let Fetched::Failed(why) = bench.fetch().await else {
         panic!("it came");
     };

@@ -26,7 +26,7 @@ impl Bench {
             output: file("handler.log"),
             memory: file("simulator.json"),
             phase: Duration::from_secs(20),
-            grace: Duration::from_millis(300),
+            grace: Duration::from_secs(20),
             log: Log::new(|_| {}),
         };
         Self { folder, handlers }
@@ -196,7 +196,8 @@ async fn a_cancelled_script_is_told_and_may_end_by_itself() {
 #[tokio::test]
 async fn a_cancelled_script_that_goes_on_is_killed_with_all_it_started() {
     let body = "case $phase in --action-cancel) ;; *) sleep 60 & echo $! > child; wait;; esac";
-    let bench = Bench::script(body);
+    let mut bench = Bench::script(body);
+    bench.handlers.grace = Duration::from_millis(300);
     let (sender, stop) = Stop::new();
     let call = scripted(Phase::Install);
     let began = Instant::now();
@@ -234,6 +235,19 @@ async fn a_script_that_takes_too_long_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_script_whose_file_is_still_held_is_started_when_it_is_free() {
+    let bench = Bench::script(&writes(r#"{"resultCode":600}"#));
+    let held = fs::File::options().append(true).open(bench.work().join("run.sh")).unwrap();
+    let let_go = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(held);
+    };
+    let call = scripted(Phase::Install);
+    let (outcome, ()) = tokio::join!(bench.run(&call), let_go);
+    assert_eq!((outcome.code, outcome.details.as_str()), (600, ""));
+}
+
+#[tokio::test]
 async fn two_scripts_never_run_at_once() {
     let body =
         format!("mkdir busy || exit 9; sleep 0.2; rmdir busy; {}", writes(r#"{"resultCode":600}"#));
@@ -262,6 +276,22 @@ async fn the_simulator_remembers_what_was_applied() {
         assert_eq!(run(phase, &one).await, code);
     }
     assert_eq!(run(Phase::IsInstalled, &json!({ "installedCriteria": "two" })).await, 901);
+}
+
+#[tokio::test]
+async fn what_the_simulator_remembers_is_never_half_written() {
+    let bench = Bench::new(HandlerSpec::Simulator(None));
+    let apply = async |criteria: &str| {
+        bench.run(&call(Phase::Apply, json!({ "installedCriteria": criteria }))).await
+    };
+    apply("one").await;
+    let before = fs::read(&bench.handlers.memory).unwrap();
+    let same_file = bench.folder.path().join("same-file");
+    fs::hard_link(&bench.handlers.memory, &same_file).unwrap();
+    apply("two").await;
+    // A new file took its place.
+    assert_eq!(fs::read(&same_file).unwrap(), before);
+    assert_ne!(fs::read(&bench.handlers.memory).unwrap(), before);
 }
 
 #[tokio::test]
