@@ -14,7 +14,7 @@ use twinspec_harness::tls::Trust;
 use twinspec_model::agent::{Component, Device, Generation, RestartKind};
 use twinspec_model::update::key::RootKeys;
 
-use super::{Done, Trouble, runtime, until_stopped};
+use super::{Done, Trouble, address, runtime, until_stopped};
 use crate::mutants;
 
 /// Exit code: a handler asked for a restart of the agent.
@@ -39,7 +39,7 @@ pub(super) struct Options {
     )]
     connection_string: String,
     /// Where the hub speaks MQTT [default: mqtts://HOSTNAME:8883 of the connection string]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address::mqtt)]
     mqtt: Option<Endpoint>,
     /// Whom to trust for the hub and for https downloads, PEM [default: what the machine trusts]
     #[arg(long, value_name = "FILE")]
@@ -199,18 +199,13 @@ fn config(options: &Options) -> Result<Config, Trouble> {
     let string = connection_string(&options.connection_string)?;
     let usual = || Endpoint::usual(Scheme::Mqtts, string.host.clone());
     let mqtt = options.mqtt.clone().unwrap_or_else(usual);
-    if !matches!(mqtt.scheme, Scheme::Mqtt | Scheme::Mqtts) {
-        return Err(Trouble::usage(format!("--mqtt {mqtt}: allowed are mqtts:// and mqtt://")));
-    }
     let trust = match &options.ca {
         Some(path) => Trust::file(path).map_err(|e| Trouble::usage(format!("--ca {e}")))?,
         None => Trust::machine().map_err(Trouble::environment)?,
     };
     let root_keys = match &options.root_keys {
         None => RootKeys::new(),
-        Some(path) => {
-            read_root_keys(path).map_err(|e| Trouble::usage(format!("--root-keys {e}")))?
-        }
+        Some(path) => root_keys(path)?,
     };
     let components = options.components.as_deref().map(components).transpose()?;
     Ok(Config {
@@ -227,6 +222,15 @@ fn config(options: &Options) -> Result<Config, Trouble> {
         limits: limits(&options.limits)?,
         log: Log::new(|line| anstream::eprintln!("{line}")),
     })
+}
+
+fn root_keys(path: &Path) -> Result<RootKeys, Trouble> {
+    let keys = read_root_keys(path).map_err(|e| Trouble::usage(format!("--root-keys {e}")))?;
+    if keys.iter().next().is_none() {
+        let path = path.display();
+        return Err(Trouble::usage(format!("--root-keys {path}: there is no key in the file")));
+    }
+    Ok(keys)
 }
 
 /// Parsed here and not by the argument parser, which would print the key.
@@ -256,6 +260,11 @@ fn device(options: &Options) -> Result<Device, Trouble> {
     let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
     let mut properties = BTreeMap::from(own);
     for (name, value) in &options.property {
+        if ["manufacturer", "model"].contains(&name.as_str()) {
+            return Err(Trouble::usage(format!(
+                "--property {name}: this one has an option of its own, --{name}"
+            )));
+        }
         if properties.insert(name.clone(), value.clone()).is_some() {
             return Err(Trouble::usage(format!("--property {name}: it is given already")));
         }

@@ -4,8 +4,10 @@
 //! also because a run was broken off. A profile that cannot be used, or a path that cannot be written, is
 //! wrong usage; what the machine or a peer does not provide is no verdict.
 
+mod address;
 mod agent;
 mod device_job;
+mod devices;
 mod explain;
 mod firmware;
 mod list;
@@ -38,7 +40,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge a hub
+    /// Judge a hub or an agent
     Test {
         #[command(subcommand)]
         role: test::Role,
