@@ -11,12 +11,12 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
-use twinspec_harness::endpoint::{Endpoint, Scheme};
+use twinspec_harness::endpoint::Endpoint;
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::subject::{AgentOptions, Rules, Subject};
-use super::{Done, Signals, Trouble, print, runtime, say, tell};
+use super::{Done, Signals, Trouble, address, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
@@ -25,7 +25,7 @@ use crate::profile::Profile;
 use crate::report::output::{ReportFile, check_file};
 use crate::report::{Conformance, Report, terminal};
 use crate::run::{self, Selected};
-use crate::select::{Filter, Shard};
+use crate::select::{Filter, Shard, matches};
 use crate::target::{Parts, Target, patience};
 use crate::verdict::{Outcome, Verdict};
 
@@ -56,13 +56,13 @@ pub(super) enum Role {
 #[derive(Debug, Args)]
 pub(super) struct HubOptions {
     /// Device-facing endpoint, mqtts:// or on loopback mqtt:// [default: the host, port 8883]
-    #[arg(long, value_name = "URL", env = "TWINSPEC_MQTT")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_MQTT", value_parser = address::mqtt)]
     mqtt: Option<Endpoint>,
     /// Back-end endpoint, https:// or on loopback http:// [default: the host, port 443]
-    #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP", value_parser = address::http)]
     http: Option<Endpoint>,
     /// The hub's control interface, http:// (harness/CONTROL.md)
-    #[arg(long, value_name = "URL", env = "TWINSPEC_CONTROL")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_CONTROL", value_parser = address::http)]
     control: Option<Endpoint>,
     /// Nobody else uses the hub: allow cases that change what belongs to all
     #[arg(long)]
@@ -98,16 +98,16 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
     /// Seed of the order in which cases run [default: a random one, which is printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Run N times and list verdicts that differ
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     repeat: u32,
     /// Factor on every time budget
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience, allow_negative_numbers = true)]
     patience: f64,
     /// Cases that run at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), allow_negative_numbers = true)]
     jobs: u32,
     /// Write a report; json or junit; may be given several times
     #[arg(long, value_name = "FORMAT=PATH")]
@@ -143,6 +143,8 @@ pub(super) fn test(role: &Role) -> Done {
     };
     let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
     let parts = parts(hub)?.map(Box::new);
+    let host = parts.as_ref().map(|parts| parts.credentials.host.as_str());
+    profile.check_pool(host).map_err(Trouble::usage)?;
     start(vec![Subject::Hub { parts, rules, profile: Box::new(profile) }], run)
 }
 
@@ -167,9 +169,6 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
              with all rights, with SharedAccessKeyName"
         )));
     }
-    check_scheme("--mqtt", hub.mqtt.as_ref(), [Scheme::Mqtt, Scheme::Mqtts])?;
-    check_scheme("--http", hub.http.as_ref(), [Scheme::Http, Scheme::Https])?;
-    check_scheme("--control", hub.control.as_ref(), [Scheme::Http, Scheme::Https])?;
     let trust = match &hub.ca {
         None => Trust::machine().map_err(Trouble::environment)?,
         Some(path) => Trust::file(path).map_err(Trouble::usage)?,
@@ -183,19 +182,6 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
     }))
 }
 
-fn check_scheme(
-    flag: &str,
-    endpoint: Option<&Endpoint>,
-    allowed: [Scheme; 2],
-) -> Result<(), Trouble> {
-    match endpoint {
-        Some(endpoint) if !allowed.contains(&endpoint.scheme) => Err(Trouble::usage(
-            format!("{flag} {endpoint}: allowed are {allowed:?}").to_lowercase(),
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
@@ -205,20 +191,23 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let is_judged = |group: &case::Group, case: &case::Case| {
         subjects.iter().any(|subject| subject.is_judged_by(group, case))
     };
-    let mut cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| is_judged(group, case) && filter.selects(group, case))
-        .collect();
+    let judging: Vec<Selected> =
+        case::all().filter(|(group, case)| is_judged(group, case)).collect();
+    let selected = judging.iter().filter(|(group, case)| filter.selects(group, case));
+    let mut cases: Vec<Selected> = selected.copied().collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
             options.filter
         )));
     }
+    let idle = filter.terms().filter(|term| !judging.iter().any(|(g, c)| matches(term, g, c)));
+    idle.for_each(|term| tell(&format!("--filter: no case matches {term:?}")));
     let matching = cases.len();
     cases.retain(|(_, case)| options.shard.is_none_or(|shard| shard.holds(case.id)));
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
-            "none of the {matching} cases that match the filter {:?} is in this shard",
+            "none of the cases that match the filter {:?} is in this shard; there are {matching}",
             options.filter
         )));
     }
@@ -239,6 +228,10 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
         }
         run_all(plans, options, &known).await
     })
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// Checks that what the run is to write can be written, before hours of work depend on it.
