@@ -63,6 +63,15 @@ fn garbage(mut stream: std::net::TcpStream) {
     silent(stream);
 }
 
+fn throttling(mut stream: std::net::TcpStream) {
+    let mut request = [0; 1024];
+    let _may_fail = stream.read(&mut request);
+    let _may_fail = stream.write_all(
+        b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\
+          Connection: close\r\n\r\n",
+    );
+}
+
 /// `twinspec test hub` against plain loopback ports: exit 3, soon, with `words` in the message.
 #[track_caller]
 fn unusable(mqtt: u16, http: u16, words: &str) {
@@ -92,6 +101,42 @@ fn a_port_that_accepts_and_stays_silent_is_said_so() {
 fn a_port_that_speaks_garbage_is_said_so() {
     let port = troublesome(garbage);
     unusable(port, port, "no usable hub at http://127.0.0.1");
+}
+
+#[test]
+fn a_hub_that_throttles_from_the_start_is_said_so() {
+    let port = troublesome(throttling);
+    unusable(port, port, "throttles: it is asked again for up to 150 seconds\n");
+    unusable(port, port, "throttles, still after 0 seconds: HTTP 429");
+}
+
+#[test]
+fn a_policy_without_the_rights_is_told_before_the_run() {
+    let hub = Served::start();
+    let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
+    for (policy, words) in [
+        ("registryReadWrite", "seems to lack the right ServiceConnect: the hub at http://"),
+        ("service", "refuses the connection string's policy or key"),
+    ] {
+        let key = hub.announcement["policies"][policy].as_str().unwrap();
+        let string =
+            format!("HostName=localhost;SharedAccessKeyName={policy};SharedAccessKey={key}");
+        let output = twinspec(&[
+            "test",
+            "hub",
+            "--mqtt",
+            mqtt,
+            "--http",
+            http,
+            "--connection-string",
+            &string,
+            "--filter",
+            "twin-get-echoes-rid",
+        ]);
+        assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+    assert_eq!(hub.stop(), Some(0));
 }
 
 /// A `twinspec serve` that is stopped by SIGTERM.
@@ -200,6 +245,25 @@ fn reports_are_valid_by_the_published_schemas() {
     }
     assert!(lines > 50, "{lines} trace lines");
     assert!(std::fs::read_to_string(&junit).unwrap().contains("<testsuite name=\"hub.twin\""));
+}
+
+#[test]
+fn a_repeated_run_says_so_in_its_report() {
+    let json = scratch("repeated.json");
+    let report = format!("json={}", json.display());
+    let arguments = ["--filter", "twin-get-echoes-rid", "--seed", "1", "--report", &report];
+    let run = |more: &[&str]| {
+        let output = twinspec(&[&arguments[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        (stdout(&output), read_json(&json))
+    };
+    let (text, report) = run(&["--repeat", "2"]);
+    assert!(text.ends_with("2 runs, 0 cases with differing verdicts\n"), "{text}");
+    assert!(text.contains("\nCONFORMANT: 1 case against "), "{text}");
+    assert_eq!(report["repeated"], serde_json::json!({ "runs": 2, "differing": [] }));
+    let schema = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/report.json");
+    jsonschema::validator_for(&read_json(&schema)).unwrap().validate(&report).unwrap();
+    assert_eq!(run(&[]).1.get("repeated"), None);
 }
 
 #[test]
@@ -429,7 +493,7 @@ fn waiting_run(hub: &Served, more: &[&str]) -> std::process::Child {
         .unwrap();
     let mut told = [0; 64];
     run.stderr.as_mut().unwrap().read_exact(&mut told).unwrap();
-    assert!(told.starts_with(b"twinspec: 1 slow cases wait"), "{}", told.escape_ascii());
+    assert!(told.starts_with(b"twinspec: 1 slow case waits"), "{}", told.escape_ascii());
     run
 }
 
@@ -455,7 +519,7 @@ fn a_run_that_is_broken_off_writes_its_reports() {
         assert!(not_run > 0);
         assert_eq!(report["cases"].as_array().unwrap().len() + not_run, 2);
         let text = std::fs::read_to_string(&junit).unwrap();
-        assert!(text.contains("cases were not run to their end"), "{text}");
+        assert!(text.contains(" not run to the end"), "{text}");
     }
     assert_eq!(hub.stop(), Some(0));
 }

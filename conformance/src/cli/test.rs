@@ -1,6 +1,5 @@
 //! `twinspec` and `twinspec test hub`.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,11 +22,12 @@ use crate::known::KnownFailures;
 use crate::preflight;
 use crate::profile::Profile;
 use crate::report::output::{ReportFile, check_file};
-use crate::report::{Conformance, Report, terminal};
+use crate::report::{Conformance, Differing, Repeated, Report, Runs, terminal};
 use crate::run::{self, Selected};
 use crate::select::{Filter, Shard, matches};
 use crate::target::{Parts, Target, patience};
-use crate::verdict::{Outcome, Verdict};
+use crate::text::counted;
+use crate::verdict::Outcome;
 
 /// How long the removal of leftovers may take after a run or Ctrl-C.
 const CLEAN_UP: Duration = Duration::from_secs(10);
@@ -281,7 +281,7 @@ async fn run_all(
     let mut stop = listen(&plans)?;
     for Plan { target, .. } in plans.iter().filter(|plan| !plan.target.is_embedded()) {
         tokio::select! {
-            looked = preflight::check(target) => looked.map_err(Trouble::environment)?,
+            looked = preflight::check_and_tell(target, tell) => looked.map_err(Trouble::environment)?,
             () = stopped(&mut stop) => {
                 return Err(Trouble::environment("broken off before the first case"));
             }
@@ -334,7 +334,7 @@ async fn repeat(
     seed: u64,
     stop: watch::Receiver<bool>,
 ) -> Done {
-    let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    let mut runs = Runs::default();
     let mut worst = Conformance::Conformant;
     let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
     let selected: usize = plans.iter().map(|plan| plan.cases.len()).sum();
@@ -348,9 +348,6 @@ async fn repeat(
         for plan in plans {
             outcomes.extend(run_once(plan, options, stop.clone()).await);
         }
-        for ((_, case), outcome) in &outcomes {
-            verdicts.entry(case.id).or_default().push(outcome.verdict);
-        }
         let traces = options.traces.as_ref();
         let traced = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
         let not_run = selected.saturating_sub(outcomes.len());
@@ -358,6 +355,8 @@ async fn repeat(
         report.not_run = not_run;
         report.left_behind = tidy_up(plans).await;
         report.set_up_errors = plans.iter().map(|plan| plan.target.bears.take_unwell()).sum();
+        runs.add(&report);
+        report.repeated = runs.repeated();
         let printed = print(&terminal::render(&report));
         // One that cannot be written keeps none of the others from it.
         let written: Vec<_> = options.report.iter().map(|file| file.write(&report)).collect();
@@ -365,8 +364,11 @@ async fn repeat(
         written.into_iter().collect::<Result<(), _>>().map_err(Trouble::environment)?;
         worst = worst.max(report.conformance());
     }
-    if options.repeat > 1 && tell_differences(&verdicts)? {
-        worst = worst.max(Conformance::Unknown);
+    if let Some(repeated) = runs.repeated() {
+        tell_differences(&repeated)?;
+        if !repeated.differing.is_empty() {
+            worst = worst.max(Conformance::Unknown);
+        }
     }
     Ok(worst.exit_code())
 }
@@ -396,26 +398,25 @@ async fn run_once(
 
 /// Says why a run takes minutes, before it does.
 fn announce_slow(cases: usize) {
-    if cases > 0 {
-        let minutes = REAL_TIME_MAX.as_secs() / 60;
-        tell(&format!(
-            "{cases} slow cases wait in real time, up to {minutes} minutes each and all \
-             at once; --control URL makes them fast, --no-slow leaves them out"
-        ));
-    }
+    let who = match cases {
+        0 => return,
+        1 => "1 slow case waits".to_owned(),
+        more => format!("{more} slow cases wait"),
+    };
+    let minutes = REAL_TIME_MAX.as_secs() / 60;
+    tell(&format!(
+        "{who} in real time, up to {minutes} minutes each and all at once; --control URL makes them \
+         fast, --no-slow leaves them out"
+    ));
 }
 
-/// Prints the verdicts that differ between runs; `true` when there are any.
-fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> Result<bool, Trouble> {
-    let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
-    let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
-    let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
-    for (case, verdicts) in &different {
+/// Prints the verdicts that differ between runs.
+fn tell_differences(Repeated { runs, differing }: &Repeated) -> Result<(), Trouble> {
+    for Differing { id, verdicts } in differing {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        say(&format!("differs: {case}: {}", names.join(", ")))?;
+        say(&format!("differs: {id}: {}", names.join(", ")))?;
     }
-    say(&format!("{runs} runs, {} cases with differing verdicts", different.len()))?;
-    Ok(!different.is_empty())
+    say(&format!("{runs} runs, {} with differing verdicts", counted(differing.len(), "case")))
 }
 
 fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {
