@@ -341,6 +341,10 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["serve", "--http", "foo"], "for example 127.0.0.1:8080"),
         (&["serve", "--throttle", "twin-updates=0"], "whole numbers from 1 on"),
         (&["serve", "--throttle", "twin-updates=5/0"], "whole numbers from 1 on"),
+        (
+            &["serve", "--throttle", "registry=1/2", "--devices", "3"],
+            "a burst of 2 is too few for the 3 devices",
+        ),
         (&["serve", "--ca-file", "/nonex/x"], "--ca-file /nonex/x: No such file"),
         (&["serve", "--device-ca", "/dev/null"], "--device-ca /dev/null: there is no PEM"),
         (&["--seed", "-1"], "'--seed <N>': expected a whole number from 0 to 18446744073709551615"),
@@ -563,6 +567,25 @@ fn a_hub_that_cannot_start_leaves_no_file_behind() {
         stderr(&output)
     );
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn a_hub_that_still_registers_devices_hears_a_signal() {
+    let ca = scratch("registering.pem");
+    let _not_there = std::fs::remove_file(&ca);
+    assert!(Command::new("mkfifo").arg(&ca).status().unwrap().success());
+    let mut hub = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["serve", "--mqtt", "127.0.0.1:0", "--devices", "100000"])
+        .args(["--ca-file", &ca.display().to_string()])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It is written when signals are listened to and nothing is registered yet.
+    assert!(std::fs::read_to_string(&ca).unwrap().contains("BEGIN CERTIFICATE"));
+    let began = Instant::now();
+    send("-TERM", hub.id());
+    assert_eq!(hub.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -89,43 +89,43 @@ pub(super) struct Options {
 struct LimitOptions {
     /// MQTT keep-alive, 5 to 1767
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(5..=1767))]
+        value_parser = clap::value_parser!(u64).range(5..=1767), allow_negative_numbers = true)]
     keep_alive: u64,
     /// Life of a SAS token; it is renewed at 3/4 of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
-        value_parser = clap::value_parser!(u64).range(4..=31_536_000))]
+        value_parser = clap::value_parser!(u64).range(4..=31_536_000), allow_negative_numbers = true)]
     token_lifetime: u64,
     /// How long an answer of the hub may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     answer_timeout: u64,
     /// Pause after a report was refused; it doubles up to 512 times of it
     #[arg(long, value_name = "SECONDS", default_value_t = 31,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     resend_after: u64,
     /// A download that stands still for so long is taken up again
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     stall_timeout: u64,
     /// How often a download is tried in all
     #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..=100))]
+        value_parser = clap::value_parser!(u32).range(1..=100), allow_negative_numbers = true)]
     download_tries: u32,
     /// How long one phase of a handler may take
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
-        value_parser = clap::value_parser!(u64).range(1..=604_800))]
+        value_parser = clap::value_parser!(u64).range(1..=604_800), allow_negative_numbers = true)]
     phase_timeout: u64,
     /// How long a cancelled phase may go on before it is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     cancel_grace: u64,
     /// Shortest pause before a new connection; it doubles, with jitter
     #[arg(long, value_name = "MS", default_value_t = 1000,
-        value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000), allow_negative_numbers = true)]
     back_off_min_ms: u64,
     /// Longest pause before a new connection
     #[arg(long, value_name = "MS", default_value_t = 60_000,
-        value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000), allow_negative_numbers = true)]
     back_off_max_ms: u64,
 }
 

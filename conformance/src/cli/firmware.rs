@@ -56,7 +56,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "PHASE", value_enum)]
     fail_at: Option<FailAt>,
     /// How many times as fast as in the tutorials' spirit, which takes a few seconds
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
 }
 
@@ -119,11 +119,11 @@ pub(super) struct DeviceOptions {
     ca: Option<PathBuf>,
     /// How long the shortest phase lasts
     #[arg(long, value_name = "MS", default_value_t = 250,
-        value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(1..=3_600_000), allow_negative_numbers = true)]
     unit_ms: u64,
     /// Pause between two attempts to connect, from 50 on
     #[arg(long, value_name = "MS", default_value_t = 1000,
-        value_parser = clap::value_parser!(u64).range(50..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(50..=3_600_000), allow_negative_numbers = true)]
     reconnect_ms: u64,
     /// Let this phase fail, whatever the image
     #[arg(long, value_name = "PHASE", value_enum)]

@@ -60,10 +60,11 @@ pub(super) struct Options {
     throttle: Vec<Throttled>,
     /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
     /// by default
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     running_jobs: Option<NonZeroUsize>,
     /// Threads that serve: one answers a single client soonest, more serve many TLS clients faster
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one,
+        allow_negative_numbers = true)]
     threads: NonZeroUsize,
     /// Devices to register: a number up to 100000, or a file with one id a line (device or
     /// device/module)
@@ -169,6 +170,7 @@ struct DeviceAnnouncement {
 
 pub(super) fn serve(options: &Options) -> Done {
     let identities = devices::identities(&options.devices).map_err(Trouble::usage)?;
+    check_burst(&options.throttle, identities.len())?;
     if let Some(file) = &options.ca_file {
         check_file(file).map_err(|error| unwritable(file, &error))?;
     }
@@ -212,6 +214,20 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     }
     signals.next().await;
     Ok(0)
+}
+
+/// The devices are registered at once, and the hub throttles nobody less than itself.
+fn check_burst(throttle: &[Throttled], devices: usize) -> Result<(), Trouble> {
+    let burst = Throttled::all(throttle).registry.map(|rule| rule.burst);
+    match burst {
+        Some(burst) if usize::try_from(burst).is_ok_and(|burst| burst < devices) => {
+            Err(Trouble::usage(format!(
+                "--throttle registry: a burst of {burst} is too few for the {devices} devices of \
+                 --devices"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unwritable(ca_file: &Path, error: &std::io::Error) -> Trouble {
@@ -313,6 +329,10 @@ impl Drop for Temporary {
             let _gone_either_way = std::fs::remove_file(path);
         }
     }
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number from 1 on".to_owned())
 }
 
 /// Reads `--hostname`: letters, digits and hyphens in labels between dots.
