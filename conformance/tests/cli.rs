@@ -589,6 +589,14 @@ fn a_hub_that_still_registers_devices_hears_a_signal() {
 }
 
 #[test]
+fn help_says_what_is_served_where_nothing_is_named() {
+    let help = stdout(&twinspec(&["serve", "--help"]));
+    assert!(help.contains("with any of them, only those that are named"), "{help}");
+    let help = stdout(&twinspec(&["test", "--help"]));
+    assert!(help.starts_with("Judge a hub or an agent\n"), "{help}");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_nothing_and_a_full_disk_is_told() {
     let list = |stdout: std::process::Stdio| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinspec"));

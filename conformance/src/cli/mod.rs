@@ -46,6 +46,10 @@ enum Command {
         role: test::Role,
     },
     /// Serve the reference hub until Ctrl-C or SIGTERM
+    ///
+    /// Without --mqtt, --mqtts, --http and --https all four are served on 127.0.0.1, at the ports 1883,
+    /// 8883, 8080 and 8443; with any of them, only those that are named. --lwm2m and --control are
+    /// served when they are named.
     Serve(serve::Options),
     /// Run the reference Device Update agent until SIGTERM or Ctrl-C
     Agent(Box<agent::Options>),

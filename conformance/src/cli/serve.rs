@@ -24,10 +24,6 @@ use crate::report::output::check_file;
 const POLICY: &str = "iothubowner";
 
 /// What is served where.
-///
-/// Without --mqtt, --mqtts, --http and --https all four are served on 127.0.0.1, at the ports 1883,
-/// 8883, 8080 and 8443; with any of them, only those that are named. --lwm2m and --control are served
-/// when they are named.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The hub's name in connection strings and in its certificate
