@@ -7,13 +7,14 @@ mod check;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use check::{check_directory, check_meet, check_seconds, check_start};
+use check::{check_directory, check_meet, check_program, check_seconds, check_start};
 use serde::Deserialize;
 
 use crate::bench::agent::firmware::words::{Pattern, SPELLINGS, Words};
 use crate::case::{Case, Claim, Group, Need, Role};
-use crate::profile::{Profile, ProfileError, Unsupported};
+use crate::profile::{Profile, ProfileError, Unsupported, natural};
 use crate::report::output::check_file;
+use crate::text;
 
 /// The words in braces that stand for what only the run knows.
 pub const PLACEHOLDERS: &[&str] = &[
@@ -83,10 +84,10 @@ pub struct Start {
     #[serde(default)]
     pub files: Vec<Template>,
     /// Seconds from the start until it must have connected.
-    #[serde(default = "connect_s")]
+    #[serde(default = "connect_s", deserialize_with = "natural")]
     pub connect_s: u64,
     /// Seconds it gets after SIGTERM.
-    #[serde(default = "terminate_s")]
+    #[serde(default = "terminate_s", deserialize_with = "natural")]
     pub terminate_s: u64,
 }
 
@@ -117,7 +118,7 @@ pub struct Meet {
     /// Where the root keys are written, for the agent to be given.
     pub root_keys_file: PathBuf,
     /// Seconds until it must have connected again.
-    #[serde(default = "meet_s")]
+    #[serde(default = "meet_s", deserialize_with = "natural")]
     pub connect_s: u64,
 }
 
@@ -144,6 +145,7 @@ pub struct Claims {
     /// It can be killed and started again with the same work folder.
     pub resumes: bool,
     /// Its reports are sent again after a refusal within so many seconds.
+    #[serde(deserialize_with = "natural")]
     pub resend_s: u64,
     /// The older firmware-update patterns that it follows. An agent that follows any is judged by
     /// these alone, and one that follows none by none of them.
@@ -153,6 +155,7 @@ pub struct Claims {
     /// The images that it knows, for those patterns.
     pub images: Images,
     /// Seconds that an update may take at most, for those patterns.
+    #[serde(deserialize_with = "natural")]
     pub attempt_s: u64,
 }
 
@@ -222,7 +225,7 @@ impl AgentProfile {
     /// The profile of an agent that is started by `command` and claims everything.
     ///
     /// # Errors
-    /// Names the placeholder that does not exist.
+    /// Names the placeholder that does not exist, or the program that cannot be started.
     pub fn of_command(command: Vec<String>) -> Result<Self, ProfileError> {
         let name = command.first().cloned().unwrap_or_default();
         let start = Start {
@@ -231,7 +234,7 @@ impl AgentProfile {
             terminate_s: terminate_s(),
             ..Start::default()
         };
-        let profile = Self {
+        let mut profile = Self {
             name,
             start: Some(start),
             meet: None,
@@ -241,6 +244,7 @@ impl AgentProfile {
             folder: PathBuf::from("."),
         };
         profile.check().map_err(ProfileError::new)?;
+        profile.settle_paths().map_err(ProfileError::new)?;
         Ok(profile)
     }
 
@@ -265,9 +269,14 @@ impl AgentProfile {
     /// # Errors
     /// Names the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
-        let problem =
-            |what: String| ProfileError::new(format!("agent profile {}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let problem = |what: String| {
+            ProfileError::new(format!(
+                "agent profile {}: {}",
+                path.display(),
+                text::shortened(&what)
+            ))
+        };
+        let text = text::read(path, text::FILE_MAX).map_err(|error| problem(error.to_string()))?;
         let mut profile = Self::parse(&text).map_err(problem)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         profile.folder = folder.unwrap_or(Path::new(".")).to_owned();
@@ -279,6 +288,7 @@ impl AgentProfile {
     fn settle_paths(&mut self) -> Result<(), String> {
         if let Some(start) = &self.start {
             check_directory(start, &self.folder)?;
+            check_program(start, &self.folder)?;
         }
         if let Some(meet) = &mut self.meet {
             let files =

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::case;
+use crate::text;
 use crate::verdict::Verdict;
 
 /// The content of a known-failures file.
@@ -46,9 +47,14 @@ impl KnownFailures {
     /// # Errors
     /// Names the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<Self, KnownFailuresError> {
-        let problem =
-            |what: String| KnownFailuresError(format!("known failures {}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let problem = |what: String| {
+            KnownFailuresError(format!(
+                "known failures {}: {}",
+                path.display(),
+                text::shortened(&what)
+            ))
+        };
+        let text = text::read(path, text::FILE_MAX).map_err(|error| problem(error.to_string()))?;
         Self::parse(&text).map_err(problem)
     }
 

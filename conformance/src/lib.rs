@@ -25,5 +25,6 @@ pub mod requirement;
 pub mod run;
 pub mod select;
 pub mod target;
+mod text;
 pub mod vectors;
 pub mod verdict;

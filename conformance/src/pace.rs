@@ -33,6 +33,9 @@ const SLICE: Duration = Duration::from_secs(1);
 /// The longest wait before a throttled request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// The longest that a throttled request is waited for in all.
+pub(crate) const THROTTLED_MAX: Duration = WAIT_MAX.saturating_mul(AGAIN_MAX);
+
 /// Whether `status` says that the hub is not well.
 #[must_use]
 pub fn is_unwell(status: u16) -> bool {

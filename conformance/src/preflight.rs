@@ -12,10 +12,12 @@ use tokio::time::Instant;
 use twinspec_harness::device::{Device, Seen};
 use twinspec_harness::operator::{Answer, Request};
 use twinspec_harness::trace::Recorder;
+use twinspec_model::identity::Identity;
 use twinspec_model::time::Time;
 use twinspec_model::wire::mqtt::{Connect, Packet};
 
 use crate::bench::{Bench, IfMatch, Leftovers, service_request, twin_path};
+use crate::pace::THROTTLED_MAX;
 use crate::target::Target;
 use crate::verdict::Stop;
 
@@ -27,8 +29,20 @@ const WAIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// A sentence that says which endpoint is unusable and why.
 pub async fn check(target: &Arc<Target>) -> Result<(), String> {
+    check_and_tell(target, |_| {}).await
+}
+
+/// Like [`check`], and tells `tell` what the looking waits for.
+///
+/// # Errors
+/// A sentence that says which endpoint is unusable and why.
+pub async fn check_and_tell(target: &Arc<Target>, tell: impl Fn(&str)) -> Result<(), String> {
     set_clock(target).await?;
-    let (service, device) = tokio::join!(check_service(target), check_device(target));
+    let service = async {
+        check_service(target, &tell).await?;
+        check_rights(target, &tell).await
+    };
+    let (service, device) = tokio::join!(service, check_device(target));
     service.and(device)
 }
 
@@ -38,7 +52,7 @@ pub async fn check(target: &Arc<Target>) -> Result<(), String> {
 /// A sentence that says which endpoint is gone.
 pub async fn is_alive(target: &Arc<Target>) -> Result<(), String> {
     let service = async {
-        let answer = ask_service(target).await?;
+        let answer = ask(target, Method::GET, &harmless_path(target)).await?;
         if answer.status.is_server_error() {
             return Err(format!("no usable hub at {}: {answer}", target.http));
         }
@@ -68,24 +82,9 @@ async fn set_clock(target: &Target) -> Result<(), String> {
     Ok(())
 }
 
-async fn check_service(target: &Target) -> Result<(), String> {
-    let courtesy = target.courtesy();
-    let mut attempt = 0;
-    let answer = loop {
-        let answer = ask_service(target).await?;
-        let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
-        if courtesy.recovers(status, asked, attempt).await {
-            attempt += 1;
-            continue;
-        }
-        match courtesy.again(status, asked, attempt).await {
-            Ok(true) => attempt += 1,
-            Ok(false) => break answer,
-            Err(_) => {
-                return Err(format!("the hub at {} throttles: {answer}", target.http));
-            }
-        }
-    };
+async fn check_service(target: &Target, tell: &impl Fn(&str)) -> Result<(), String> {
+    let path = harmless_path(target);
+    let answer = settled(target, &Method::GET, &path, tell).await?;
     match answer.status.as_u16() {
         200 => Ok(()),
         401 | 403 => Err(format!(
@@ -93,16 +92,78 @@ async fn check_service(target: &Target) -> Result<(), String> {
             target.http
         )),
         _ => Err(format!(
-            "the service at {} does not answer like a hub; GET {} gave {answer}",
-            target.http,
-            harmless_path(target)
+            "the service at {} does not answer like a hub; GET {path} gave {answer}",
+            target.http
         )),
     }
 }
 
-async fn ask_service(target: &Target) -> Result<Answer, String> {
-    let path = harmless_path(target);
-    let request = service_request(target, Method::GET, &path, IfMatch::Absent, None);
+/// Looks whether the policy may do what the cases do, by what concerns a device that does not exist:
+/// without the right to, a policy is refused before the hub looks for the device.
+///
+/// Where the devices were made beforehand the first look has shown enough: nothing is registered.
+async fn check_rights(target: &Target, tell: &impl Fn(&str)) -> Result<(), String> {
+    if !target.pool.is_empty() {
+        return Ok(());
+    }
+    let nobody = Identity::device(target.new_name());
+    for (right, method, path) in [
+        ("ServiceConnect", Method::GET, twin_path(&nobody)),
+        ("RegistryWrite", Method::DELETE, format!("/devices/{}", nobody.device)),
+    ] {
+        let answer = settled(target, &method, &path, tell).await?;
+        if matches!(answer.status.as_u16(), 401 | 403) {
+            return Err(format!(
+                "the connection string's policy seems to lack the right {right}: the hub at {} gave \
+                 {answer} to {method} {path}, a device that does not exist; needed is a policy with all \
+                 rights, such as iothubowner",
+                target.http
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The answer to a request without a body, when the hub throttles no longer and is well.
+async fn settled(
+    target: &Target,
+    method: &Method,
+    path: &str,
+    tell: &impl Fn(&str),
+) -> Result<Answer, String> {
+    let courtesy = target.courtesy();
+    let mut attempt = 0;
+    loop {
+        let answer = ask(target, method.clone(), path).await?;
+        let (status, asked) = (answer.status.as_u16(), answer.header("retry-after"));
+        if courtesy.recovers(status, asked, attempt).await {
+            attempt += 1;
+            continue;
+        }
+        if status == 429 && attempt == 0 {
+            tell(&format!(
+                "the hub at {} throttles: it is asked again for up to {} seconds",
+                target.http,
+                THROTTLED_MAX.as_secs()
+            ));
+        }
+        match courtesy.again(status, asked, attempt).await {
+            Ok(true) => attempt += 1,
+            Ok(false) => return Ok(answer),
+            Err(_) => {
+                let waited = courtesy.held().as_secs();
+                return Err(format!(
+                    "the hub at {} throttles, still after {waited} seconds: {answer}",
+                    target.http
+                ));
+            }
+        }
+    }
+}
+
+async fn ask(target: &Target, method: Method, path: &str) -> Result<Answer, String> {
+    let if_match = if method == Method::DELETE { IfMatch::Any } else { IfMatch::Absent };
+    let request = service_request(target, method, path, if_match, None);
     let wait = target.stretched(WAIT);
     let answer = target.operator.call(&request, wait, &Recorder::new(false)).await;
     answer.map_err(|error| format!("no usable hub at {}: {error}", target.http))

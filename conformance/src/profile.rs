@@ -8,19 +8,30 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::tls::DeviceAuthority;
+use twinspec_model::auth::{DEFAULT_POLICIES, is_key};
 
 use crate::ambiguity;
 use crate::pool::Pool;
 use crate::requirement;
 use crate::select::glob;
+use crate::text;
 
 /// The longest pause between a SUBACK and a change: cases have two minutes in all.
 const SETTLE_MS_MAX: u64 = 10_000;
 
 /// Rates that a run can keep: from one request in ten seconds on.
 const REQUESTS_PER_SECOND: RangeInclusive<f64> = 0.1..=100_000.0;
+
+/// Reads a whole number that is not negative, and says so of one that is.
+pub(crate) fn natural<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u64::try_from(number)
+        .map_err(|_| D::Error::custom(format!("{number}, allowed are whole numbers from 0 on")))
+}
 
 /// What a hub claims.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,7 +42,7 @@ pub struct Profile {
     pub name: Option<String>,
     /// Milliseconds between SUBACK and the change that is to be notified; hubs that are spread
     /// over machines need some.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     pub settle_ms: u64,
     /// Requirements that are not claimed.
     #[serde(default)]
@@ -50,7 +61,7 @@ pub struct Profile {
     /// allowed.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
-    /// Base64 keys of further policies, by name.
+    /// Base64 keys of further policies, by name: those that every hub has.
     #[serde(default)]
     pub policies: BTreeMap<String, String>,
     /// An authority whose device certificates the hub trusts.
@@ -75,7 +86,7 @@ impl DeviceAuthorityFiles {
     /// Names the file that cannot be used and why.
     pub fn read(&self) -> Result<DeviceAuthority, String> {
         let text = |path: &Path| {
-            std::fs::read_to_string(path)
+            text::read(path, text::FILE_MAX)
                 .map_err(|error| format!("device_authority: {}: {error}", path.display()))
         };
         let (certificate, key) = (text(&self.certificate)?, text(&self.key)?);
@@ -123,8 +134,10 @@ impl Profile {
     /// # Errors
     /// Names the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
-        let problem = |what: String| ProfileError(format!("profile {}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let problem = |what: String| {
+            ProfileError(format!("profile {}: {}", path.display(), text::shortened(&what)))
+        };
+        let text = text::read(path, text::FILE_MAX).map_err(|error| problem(error.to_string()))?;
         let mut profile = Self::parse(&text).map_err(problem)?;
         if let Some(files) = &mut profile.device_authority {
             let folder = path.parent().unwrap_or(Path::new(""));
@@ -152,6 +165,7 @@ impl Profile {
                 return Err(format!("pin {id} is {tag:?}, allowed are {}", tags.join(", ")));
             }
         }
+        self.check_policies()?;
         for entry in &self.unsupported {
             if entry.reason.trim().is_empty() {
                 return Err(format!("unsupported {} has no reason", entry.requirement));
@@ -161,6 +175,54 @@ impl Profile {
             }
         }
         Ok(())
+    }
+
+    /// A key that nobody asks for, or that signs nothing, would only show as cases left out.
+    fn check_policies(&self) -> Result<(), String> {
+        let names: Vec<&str> = DEFAULT_POLICIES.iter().map(|(name, _)| *name).collect();
+        for (name, key) in &self.policies {
+            if !names.contains(&name.as_str()) {
+                let allowed = names.join(", ");
+                return Err(format!("policies has the name {name:?}, allowed are {allowed}"));
+            }
+            // Never shown: it is a secret.
+            if !is_key(key) {
+                return Err(format!(
+                    "policies.{name} is no key, allowed is base64 of 16 to 64 bytes"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the devices of the pool belong to the hub called `host`; without a name, to one
+    /// that is made for the run and knows none of them.
+    ///
+    /// # Errors
+    /// Names the first device that does not.
+    pub fn check_pool(&self, host: Option<&str>) -> Result<(), ProfileError> {
+        let Some(host) = host else {
+            return match self.devices.len() {
+                0 => Ok(()),
+                count => Err(ProfileError(format!(
+                    "the profile has {} of a hub, and nothing says how to reach it: \
+                     --connection-string is missing",
+                    text::counted(count, "device")
+                ))),
+            };
+        };
+        // All could be read when the profile was.
+        let devices = self.devices.iter().filter_map(|text| text.parse::<ConnectionString>().ok());
+        let mut strangers = devices.filter(|device| !device.host.eq_ignore_ascii_case(host));
+        let Some(ConnectionString { host: other, holder: Holder::Identity(identity), .. }) =
+            strangers.next()
+        else {
+            return Ok(());
+        };
+        Err(ProfileError(format!(
+            "the profile's device {identity} has HostName={other}, and the connection string has \
+             HostName={host}: they must name one hub"
+        )))
     }
 
     fn check_figures(&self) -> Result<(), String> {
@@ -212,6 +274,34 @@ mod tests {
             assert_eq!(Profile::parse(text).unwrap_err(), expected);
         }
         assert!(Profile::parse("settle_ms = 10000\nrequests_per_second = 0.5").is_ok());
+    }
+
+    #[test]
+    fn policies_are_those_of_every_hub_and_have_keys() {
+        let good = "[policies]\nregistryRead = \"AAECAwQFBgcICQoLDA0ODw==\"";
+        assert!(Profile::parse(good).is_ok());
+        let error =
+            Profile::parse("[policies]\nservices = \"AAECAwQFBgcICQoLDA0ODw==\"").unwrap_err();
+        assert_eq!(
+            error,
+            "policies has the name \"services\", allowed are iothubowner, service, device, \
+             registryRead, registryReadWrite"
+        );
+        let error = Profile::parse("[policies]\nservice = \"geheim!\"").unwrap_err();
+        assert_eq!(error, "policies.service is no key, allowed is base64 of 16 to 64 bytes");
+    }
+
+    #[test]
+    fn a_pool_belongs_to_the_hub_that_is_judged() {
+        let none = Profile::default();
+        assert!(none.check_pool(None).is_ok() && none.check_pool(Some("h")).is_ok());
+        let text = "devices = [\"HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==\"]";
+        let pool = Profile::parse(text).unwrap();
+        assert!(pool.check_pool(Some("H")).is_ok());
+        let error = pool.check_pool(Some("other")).unwrap_err().to_string();
+        assert!(error.contains("device d has HostName=h, and"), "{error}");
+        let error = pool.check_pool(None).unwrap_err().to_string();
+        assert!(error.starts_with("the profile has 1 device of a hub"), "{error}");
     }
 
     #[test]

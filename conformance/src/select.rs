@@ -29,6 +29,11 @@ impl Filter {
         }
     }
 
+    /// Its terms, without `!`.
+    pub fn terms(&self) -> impl Iterator<Item = &str> {
+        self.wanted.iter().chain(&self.unwanted).map(String::as_str)
+    }
+
     /// Whether `case` is selected.
     #[must_use]
     pub fn selects(&self, group: &Group, case: &Case) -> bool {
@@ -38,7 +43,9 @@ impl Filter {
     }
 }
 
-fn matches(term: &str, group: &Group, case: &Case) -> bool {
+/// Whether one term, without `!`, matches `case`.
+#[must_use]
+pub fn matches(term: &str, group: &Group, case: &Case) -> bool {
     let requirement = |id: &&str| {
         let family = name_of(id);
         glob(term, id) || glob(term, family)

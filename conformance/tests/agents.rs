@@ -80,8 +80,9 @@ fn an_agent_that_never_connects_ends_each_case_and_the_run_goes_on() {
 fn an_agent_that_is_not_there_is_named() {
     let profile = profile("missing", &["./no-such-agent"], NEVER_CONNECTS, "");
     let output = test_agent(&profile, &["--filter", "startup-message"]);
-    assert_eq!(output.status.code(), Some(3));
-    assert!(stdout(&output).contains("no-such-agent"), "{}", stdout(&output));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("start.command: program ") && text.contains("no-such-agent: No such"));
 }
 
 /// The reference agent, wrapped in a shell so that what a vendor's program might do is done besides.

@@ -67,6 +67,15 @@ fn garbage(mut stream: std::net::TcpStream) {
     silent(stream);
 }
 
+fn throttling(mut stream: std::net::TcpStream) {
+    let mut request = [0; 1024];
+    let _may_fail = stream.read(&mut request);
+    let _may_fail = stream.write_all(
+        b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\
+          Connection: close\r\n\r\n",
+    );
+}
+
 /// `twinspec test hub` against plain loopback ports: exit 3, soon, with `words` in the message.
 #[track_caller]
 fn unusable(mqtt: u16, http: u16, words: &str) {
@@ -96,6 +105,42 @@ fn a_port_that_accepts_and_stays_silent_is_said_so() {
 fn a_port_that_speaks_garbage_is_said_so() {
     let port = troublesome(garbage);
     unusable(port, port, "no usable hub at http://127.0.0.1");
+}
+
+#[test]
+fn a_hub_that_throttles_from_the_start_is_said_so() {
+    let port = troublesome(throttling);
+    unusable(port, port, "throttles: it is asked again for up to 150 seconds\n");
+    unusable(port, port, "throttles, still after 0 seconds: HTTP 429");
+}
+
+#[test]
+fn a_policy_without_the_rights_is_told_before_the_run() {
+    let hub = Served::start();
+    let (mqtt, http) = (hub.endpoint("mqtt"), hub.endpoint("http"));
+    for (policy, words) in [
+        ("registryReadWrite", "seems to lack the right ServiceConnect: the hub at http://"),
+        ("service", "refuses the connection string's policy or key"),
+    ] {
+        let key = hub.announcement["policies"][policy].as_str().unwrap();
+        let string =
+            format!("HostName=localhost;SharedAccessKeyName={policy};SharedAccessKey={key}");
+        let output = twinspec(&[
+            "test",
+            "hub",
+            "--mqtt",
+            mqtt,
+            "--http",
+            http,
+            "--connection-string",
+            &string,
+            "--filter",
+            "twin-get-echoes-rid",
+        ]);
+        assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+    assert_eq!(hub.stop(), Some(0));
 }
 
 /// A `twinspec serve` that is stopped by SIGTERM.
@@ -207,6 +252,25 @@ fn reports_are_valid_by_the_published_schemas() {
 }
 
 #[test]
+fn a_repeated_run_says_so_in_its_report() {
+    let json = scratch("repeated.json");
+    let report = format!("json={}", json.display());
+    let arguments = ["--filter", "twin-get-echoes-rid", "--seed", "1", "--report", &report];
+    let run = |more: &[&str]| {
+        let output = twinspec(&[&arguments[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        (stdout(&output), read_json(&json))
+    };
+    let (text, report) = run(&["--repeat", "2"]);
+    assert!(text.ends_with("2 runs, 0 cases with differing verdicts\n"), "{text}");
+    assert!(text.contains("\nCONFORMANT: 1 case against "), "{text}");
+    assert_eq!(report["repeated"], serde_json::json!({ "runs": 2, "differing": [] }));
+    let schema = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/report.json");
+    jsonschema::validator_for(&read_json(&schema)).unwrap().validate(&report).unwrap();
+    assert_eq!(run(&[]).1.get("repeated"), None);
+}
+
+#[test]
 fn published_schemas_are_those_of_the_program() {
     for name in ["report", "trace"] {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.json"));
@@ -253,7 +317,7 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
     for (arguments, words) in [
         (&["--filter", "no-such-case"][..], "no case matches"),
         (&["--shard", "4/3"], "expected I/N"),
-        (&["--filter", "twin-get-echoes-rid", "--shard", "1/2"], "none of the 1 cases"),
+        (&["--filter", "twin-get-echoes-rid", "--shard", "1/2"], "in this shard; there are 1"),
         (&["--report", "pdf=x"], "expected json=PATH or junit=PATH"),
         (&["test", "hub", "--mqtt", "mqtt://hub.example"], "accepted on loopback only"),
         (&["test", "hub", "--mqtt", "mqtt://127.0.0.1:1"], "need --connection-string"),
@@ -269,7 +333,46 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
         (&["explain", "HUB-NONE-1"], "nothing is called"),
         (&["serve", "--hostname", "not a name"], "expected a DNS name"),
         (&["serve", "--hostname", "hub..example"], "expected a DNS name"),
-        (&["serve", "--devices", "neither"], "neither a number nor a readable file"),
+        (
+            &["--filter", "HUB-TWIN-001", "--report", "json=same", "--report", "junit=./same"],
+            "two reports are to be written to one file",
+        ),
+        (&["explain", "twin-get-echoes"], "it is a part of twin-get-echoes-rid"),
+        (&["explain", "hub-twin-00"], "it is a part of HUB-TWIN-001, HUB-TWIN-002"),
+        (&["serve", "--devices", "neither"], "neither a number from 0 to 100000 nor a readable"),
+        (&["serve", "--devices", "999999999"], "--devices 999999999: allowed are 0 to 100000"),
+        (&["serve", "--devices", "-1"], "--devices -1: allowed are 0 to 100000"),
+        (&["serve", "--http", "foo"], "for example 127.0.0.1:8080"),
+        (&["serve", "--throttle", "twin-updates=0"], "whole numbers from 1 on"),
+        (&["serve", "--throttle", "twin-updates=5/0"], "whole numbers from 1 on"),
+        (
+            &["serve", "--throttle", "registry=1/2", "--devices", "3"],
+            "a burst of 2 is too few for the 3 devices",
+        ),
+        (&["serve", "--ca-file", "/nonex/x"], "--ca-file /nonex/x: No such file"),
+        (&["serve", "--device-ca", "/dev/null"], "--device-ca /dev/null: there is no PEM"),
+        (&["--seed", "-1"], "'--seed <N>': expected a whole number from 0 to 18446744073709551615"),
+        (&["--repeat", "-1"], "'--repeat <N>': -1 is not in 1.."),
+        (&["--patience", "-1"], "'--patience <X>': expected a number between 0.001 and 1000"),
+        (&["test", "hub", "--http", "foo"], "https://hub.example:443, or http:// on loopback"),
+        (
+            &["test", "hub", "--mqtt", "http://x"],
+            "mqtts://hub.example:8883, or mqtt:// on loopback",
+        ),
+        (&["test", "hub", "--mqtt", "mqtts://u:p@h"], "a user name or a password is of no use"),
+        (
+            &["test", "agent", "--pattern", "twin-job", "--spelling", "c-port"],
+            "--spelling is for --pattern direct-method",
+        ),
+        (
+            &["test", "agent", "--pattern", "direct-method"],
+            "needs --spelling, one of tutorial-2016",
+        ),
+        (&["test", "agent", "--", "no-such-program"], "no folder of PATH has a program"),
+        (&["test", "agent", "--", "./no-such-program"], "./no-such-program: No such file"),
+        (&["test", "agent", "--", "/dev/null"], "program /dev/null: it is no file"),
+        (&["--known-failures", "/dev/zero"], "/dev/zero: it holds more than the 1048576 bytes"),
+        (&["test", "hub", "--profile", "/dev/zero"], "/dev/zero: it holds more than the 1048576"),
         (
             &["serve", "--throttle", "twins=1"],
             "expected twin-reads, twin-updates, registry, queries, jobs or job-operations",
@@ -282,11 +385,71 @@ fn wrong_usage_is_exit_2_and_names_what_is_allowed() {
     }
 }
 
+/// Writes `text` to a profile and tries to judge the hub of [`STRANGER`] by it.
+fn judge_by(text: &str, more: &[&str]) -> Output {
+    let profile = scratch("mistaken.toml");
+    std::fs::write(&profile, text).unwrap();
+    let profile = profile.display().to_string();
+    twinspec(&[&["test", "hub", "--profile", &profile], more].concat())
+}
+
+#[test]
+fn a_mistake_in_a_profile_is_told_before_the_run() {
+    let pool = "devices = [\"HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==\"]";
+    let long = format!("name = {}", "x".repeat(200_000));
+    for (text, more, words) in [
+        (pool, &[][..], "nothing says how to reach it: --connection-string is missing"),
+        (pool, &["--connection-string", STRANGER], "device d has HostName=h, and"),
+        ("[policies]\nowner = \"AAECAwQFBgcICQoLDA0ODw==\"", &[], "allowed are iothubowner, "),
+        ("[policies]\nservice = \"geheim\"", &[], "policies.service is no key, allowed is base64"),
+        ("settle_ms = -1", &[], "-1, allowed are whole numbers from 0 on"),
+        (&long, &[], "line 1, column"),
+    ] {
+        let output = judge_by(text, more);
+        assert_eq!(output.status.code(), Some(2), "{text:.100}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{text:.100}: {}", stderr(&output));
+        assert!(stderr(&output).len() < 2000 && !stderr(&output).contains("geheim"));
+    }
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_is_told_before_the_run() {
+    let folder = scratch("not-started");
+    std::fs::create_dir_all(folder.join("folder")).unwrap();
+    std::fs::write(folder.join("text"), "no program").unwrap();
+    let profile = folder.join("agent.toml");
+    for (command, words) in [
+        ("./folder", "not-started/./folder: it is no file"),
+        ("./text", "not-started/./text: it is not executable"),
+        ("./missing", "not-started/./missing: No such file"),
+        ("text", "no folder of PATH has a program \"text\""),
+    ] {
+        let text = format!("name = \"a\"\n[start]\ncommand = [\"{command}\"]\n");
+        std::fs::write(&profile, text).unwrap();
+        let output = twinspec(&["test", "agent", "--profile", &profile.display().to_string()]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_term_of_a_filter_that_selects_nothing_is_told() {
+    let output = twinspec(&["--filter", "nosuch-typo,twin-get-echoes-rid,!no-such", "--list"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output).lines().count(), 1);
+    assert!(stderr(&output).contains("no case matches \"nosuch-typo\""), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no case matches \"no-such\""), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 2);
+}
+
 #[test]
 fn an_agent_is_told_which_option_makes_no_sense() {
     let simulator = scratch("senseless.json");
     std::fs::write(&simulator, "{\"phases\": {\"never\": 1}}").unwrap();
     let simulator = format!("a=simulator:{}", simulator.display());
+    let keyless = scratch("keyless.json");
+    std::fs::write(&keyless, "{}").unwrap();
+    let keyless = keyless.display().to_string();
     let device = "HostName=h;DeviceId=d;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==";
     let work = scratch("senseless-work").display().to_string();
     for (string, more, words) in [
@@ -294,6 +457,8 @@ fn an_agent_is_told_which_option_makes_no_sense() {
         ("HostName=h;geheim", &[], "--connection-string: part 2 has no ="),
         (device, &["--handler", "a=program:/nope"], "--handler a: program /nope: No such file"),
         (device, &["--handler", "a=program:/dev/null"], "it is no file"),
+        (device, &["--root-keys", &keyless], "there is no key in the file"),
+        (device, &["--property", "model=x"], "has an option of its own, --model"),
         (device, &["--handler", &simulator], "unknown variant `never`"),
         (
             device,
@@ -336,7 +501,7 @@ fn waiting_run(hub: &Served, more: &[&str]) -> std::process::Child {
         .unwrap();
     let mut told = [0; 64];
     run.stderr.as_mut().unwrap().read_exact(&mut told).unwrap();
-    assert!(told.starts_with(b"twinspec: 1 slow cases wait"), "{}", told.escape_ascii());
+    assert!(told.starts_with(b"twinspec: 1 slow case waits"), "{}", told.escape_ascii());
     run
 }
 
@@ -364,7 +529,7 @@ fn a_run_that_is_broken_off_writes_its_reports() {
         assert!(not_run > 0);
         assert_eq!(report["cases"].as_array().unwrap().len() + not_run, 2);
         let text = std::fs::read_to_string(&junit).unwrap();
-        assert!(text.contains("cases were not run to their end"), "{text}");
+        assert!(text.contains(" not run to the end"), "{text}");
     }
     assert_eq!(hub.stop(), Some(0));
 }
@@ -409,8 +574,39 @@ fn a_hub_that_cannot_start_leaves_no_file_behind() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("cannot register no good id"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("line 1: \"no good id\": the id contains ' '"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn a_hub_that_still_registers_devices_hears_a_signal() {
+    let ca = scratch("registering.pem");
+    let _not_there = std::fs::remove_file(&ca);
+    assert!(Command::new("mkfifo").arg(&ca).status().unwrap().success());
+    let mut hub = Command::new(env!("CARGO_BIN_EXE_twinspec"))
+        .args(["serve", "--mqtt", "127.0.0.1:0", "--devices", "100000"])
+        .args(["--ca-file", &ca.display().to_string()])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It is written when signals are listened to and nothing is registered yet.
+    assert!(std::fs::read_to_string(&ca).unwrap().contains("BEGIN CERTIFICATE"));
+    let began = Instant::now();
+    send("-TERM", hub.id());
+    assert_eq!(hub.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn help_says_what_is_served_where_nothing_is_named() {
+    let help = stdout(&twinspec(&["serve", "--help"]));
+    assert!(help.contains("with any of them, only those that are named"), "{help}");
+    let help = stdout(&twinspec(&["test", "--help"]));
+    assert!(help.starts_with("Judge a hub or an agent\n"), "{help}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use twinspec_harness::agent::HandlerSpec;
 use twinspec_model::auth::is_key;
 use twinspec_model::identity::id_error;
 
@@ -50,6 +51,40 @@ pub(super) fn check_directory(start: &Start, folder: &Path) -> Result<(), String
         )),
         _ => Ok(()),
     }
+}
+
+/// Looks for the program of an agent where it will be looked for when it is started; what stands for
+/// a word is known later.
+pub(super) fn check_program(start: &Start, folder: &Path) -> Result<(), String> {
+    let Some(program) = start.command.first().filter(|program| !program.contains('{')) else {
+        return Ok(());
+    };
+    let problem = |why: String| format!("start.command: {why}");
+    if program.contains('/') {
+        return executable(&folder.join(program)).map_err(problem);
+    }
+    let Some(path) = start.environment.get("PATH").cloned().or_else(|| std::env::var("PATH").ok())
+    else {
+        return Ok(());
+    };
+    let directory = start.directory.as_deref().unwrap_or_default();
+    if path.contains('{') || directory.contains('{') {
+        return Ok(());
+    }
+    // It is looked up where it will run: what is relative in PATH begins there.
+    let directory = folder.join(directory);
+    let mut places = std::env::split_paths(&path).map(|place| directory.join(place).join(program));
+    if places.any(|place| executable(&place).is_ok()) {
+        return Ok(());
+    }
+    Err(problem(format!(
+        "no folder of PATH has a program {program:?}; one beside the profile has a slash, such as \
+         ./{program}"
+    )))
+}
+
+fn executable(program: &Path) -> Result<(), String> {
+    HandlerSpec::Program(program.to_owned()).check()
 }
 
 pub(super) fn check_meet(meet: &Meet) -> Result<(), String> {

@@ -14,7 +14,7 @@ use twinspec_harness::tls::Trust;
 use twinspec_model::agent::{Component, Device, Generation, RestartKind};
 use twinspec_model::update::key::RootKeys;
 
-use super::{Done, Trouble, runtime, until_stopped};
+use super::{Done, Trouble, address, runtime, until_stopped};
 use crate::mutants;
 
 /// Exit code: a handler asked for a restart of the agent.
@@ -39,7 +39,7 @@ pub(super) struct Options {
     )]
     connection_string: String,
     /// Where the hub speaks MQTT [default: mqtts://HOSTNAME:8883 of the connection string]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address::mqtt)]
     mqtt: Option<Endpoint>,
     /// Whom to trust for the hub and for https downloads, PEM [default: what the machine trusts]
     #[arg(long, value_name = "FILE")]
@@ -89,43 +89,43 @@ pub(super) struct Options {
 struct LimitOptions {
     /// MQTT keep-alive, 5 to 1767
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(5..=1767))]
+        value_parser = clap::value_parser!(u64).range(5..=1767), allow_negative_numbers = true)]
     keep_alive: u64,
     /// Life of a SAS token; it is renewed at 3/4 of it
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
-        value_parser = clap::value_parser!(u64).range(4..=31_536_000))]
+        value_parser = clap::value_parser!(u64).range(4..=31_536_000), allow_negative_numbers = true)]
     token_lifetime: u64,
     /// How long an answer of the hub may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     answer_timeout: u64,
     /// Pause after a report was refused; it doubles up to 512 times of it
     #[arg(long, value_name = "SECONDS", default_value_t = 31,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     resend_after: u64,
     /// A download that stands still for so long is taken up again
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     stall_timeout: u64,
     /// How often a download is tried in all
     #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..=100))]
+        value_parser = clap::value_parser!(u32).range(1..=100), allow_negative_numbers = true)]
     download_tries: u32,
     /// How long one phase of a handler may take
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
-        value_parser = clap::value_parser!(u64).range(1..=604_800))]
+        value_parser = clap::value_parser!(u64).range(1..=604_800), allow_negative_numbers = true)]
     phase_timeout: u64,
     /// How long a cancelled phase may go on before it is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=3600), allow_negative_numbers = true)]
     cancel_grace: u64,
     /// Shortest pause before a new connection; it doubles, with jitter
     #[arg(long, value_name = "MS", default_value_t = 1000,
-        value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000), allow_negative_numbers = true)]
     back_off_min_ms: u64,
     /// Longest pause before a new connection
     #[arg(long, value_name = "MS", default_value_t = 60_000,
-        value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000), allow_negative_numbers = true)]
     back_off_max_ms: u64,
 }
 
@@ -199,18 +199,13 @@ fn config(options: &Options) -> Result<Config, Trouble> {
     let string = connection_string(&options.connection_string)?;
     let usual = || Endpoint::usual(Scheme::Mqtts, string.host.clone());
     let mqtt = options.mqtt.clone().unwrap_or_else(usual);
-    if !matches!(mqtt.scheme, Scheme::Mqtt | Scheme::Mqtts) {
-        return Err(Trouble::usage(format!("--mqtt {mqtt}: allowed are mqtts:// and mqtt://")));
-    }
     let trust = match &options.ca {
         Some(path) => Trust::file(path).map_err(|e| Trouble::usage(format!("--ca {e}")))?,
         None => Trust::machine().map_err(Trouble::environment)?,
     };
     let root_keys = match &options.root_keys {
         None => RootKeys::new(),
-        Some(path) => {
-            read_root_keys(path).map_err(|e| Trouble::usage(format!("--root-keys {e}")))?
-        }
+        Some(path) => root_keys(path)?,
     };
     let components = options.components.as_deref().map(components).transpose()?;
     Ok(Config {
@@ -227,6 +222,15 @@ fn config(options: &Options) -> Result<Config, Trouble> {
         limits: limits(&options.limits)?,
         log: Log::new(|line| anstream::eprintln!("{line}")),
     })
+}
+
+fn root_keys(path: &Path) -> Result<RootKeys, Trouble> {
+    let keys = read_root_keys(path).map_err(|e| Trouble::usage(format!("--root-keys {e}")))?;
+    if keys.iter().next().is_none() {
+        let path = path.display();
+        return Err(Trouble::usage(format!("--root-keys {path}: there is no key in the file")));
+    }
+    Ok(keys)
 }
 
 /// Parsed here and not by the argument parser, which would print the key.
@@ -256,6 +260,11 @@ fn device(options: &Options) -> Result<Device, Trouble> {
     let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
     let mut properties = BTreeMap::from(own);
     for (name, value) in &options.property {
+        if ["manufacturer", "model"].contains(&name.as_str()) {
+            return Err(Trouble::usage(format!(
+                "--property {name}: this one has an option of its own, --{name}"
+            )));
+        }
         if properties.insert(name.clone(), value.clone()).is_some() {
             return Err(Trouble::usage(format!("--property {name}: it is given already")));
         }

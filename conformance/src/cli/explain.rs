@@ -1,5 +1,7 @@
 //! `twinspec explain ID`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::{Done, Trouble, list, print};
@@ -23,10 +25,33 @@ pub(super) fn explain(options: &Options) -> Done {
             print(&text)?;
             Ok(0)
         }
-        None => Err(Trouble::usage(format!(
-            "nothing is called {id:?}; see twinspec list requirements, cases or mutants"
-        ))),
+        None => Err(Trouble::usage(unknown(id))),
     }
+}
+
+/// Ids named for a part of them.
+const SUGGESTIONS_MAX: usize = 10;
+
+/// What to say of an id that nothing has: some may only be incomplete.
+fn unknown(part: &str) -> String {
+    let part_of = part.to_ascii_lowercase();
+    let requirements = requirement::all().map(|(_, requirement)| requirement.id.as_str());
+    let ids = requirements.chain(case::all().map(|(_, case)| case.id));
+    let ids = ids.chain(mutants::all().map(|mutant| mutant.id));
+    let ids = ids.chain(ambiguity::ALL.iter().map(|point| point.id.as_str()));
+    let alike: BTreeSet<&str> =
+        ids.filter(|id| !part.is_empty() && id.to_ascii_lowercase().contains(&part_of)).collect();
+    if alike.is_empty() {
+        return format!(
+            "nothing is called {part:?}; see twinspec list requirements, cases or mutants"
+        );
+    }
+    let named: Vec<&str> = alike.iter().copied().take(SUGGESTIONS_MAX).collect();
+    let more = match alike.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("nothing is called {part:?}; it is a part of {}{more}", named.join(", "))
 }
 
 fn explain_requirement(id: &str) -> Option<String> {

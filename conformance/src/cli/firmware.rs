@@ -20,7 +20,7 @@ use twinspec_model::firmware::observer::{Observer, Progress};
 use twinspec_model::firmware::{self as model, Phase};
 
 use super::device_job::Failing;
-use super::{Done, Trouble, runtime, say, tell};
+use super::{Done, Trouble, address, runtime, say, tell};
 use crate::bench::agent::firmware::Pattern;
 use crate::bench::{Bench, IfMatch, Leftovers, Registered, is_over, twin_job};
 use crate::profile::Profile;
@@ -56,7 +56,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "PHASE", value_enum)]
     fail_at: Option<FailAt>,
     /// How many times as fast as in the tutorials' spirit, which takes a few seconds
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct DeviceOptions {
     #[command(flatten)]
     kind: Kind,
     /// The hub, mqtts:// or on loopback mqtt://
-    #[arg(long, value_name = "URL", env = "TWINSPEC_AGENT_MQTT")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_AGENT_MQTT", value_parser = address::mqtt)]
     mqtt: Endpoint,
     /// Connection string of the device
     #[arg(
@@ -118,10 +118,12 @@ pub(super) struct DeviceOptions {
     #[arg(long, value_name = "FILE", env = "TWINSPEC_AGENT_CA")]
     ca: Option<PathBuf>,
     /// How long the shortest phase lasts
-    #[arg(long, value_name = "MS", default_value_t = 250)]
+    #[arg(long, value_name = "MS", default_value_t = 250,
+        value_parser = clap::value_parser!(u64).range(1..=3_600_000), allow_negative_numbers = true)]
     unit_ms: u64,
-    /// Pause between two attempts to connect
-    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    /// Pause between two attempts to connect, from 50 on
+    #[arg(long, value_name = "MS", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(50..=3_600_000), allow_negative_numbers = true)]
     reconnect_ms: u64,
     /// Let this phase fail, whatever the image
     #[arg(long, value_name = "PHASE", value_enum)]

@@ -7,6 +7,7 @@ use super::{Done, Format, print_json, say};
 use crate::case;
 use crate::mutants;
 use crate::requirement::{self, Level};
+use crate::text::counted;
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -64,7 +65,7 @@ pub(super) fn list(options: &Options) -> Done {
                 let cases = match (line.cases.len(), line.untestable) {
                     (0, Some(_)) => "untestable".to_owned(),
                     (0, None) => "no case yet".to_owned(),
-                    (count, _) => format!("{count} cases"),
+                    (count, _) => counted(count, "case"),
                 };
                 format!("{} {:<8} [{cases}] {}", line.id, line.level.to_string(), line.statement)
             })

@@ -4,8 +4,10 @@
 //! also because a run was broken off. A profile that cannot be used, or a path that cannot be written, is
 //! wrong usage; what the machine or a peer does not provide is no verdict.
 
+mod address;
 mod agent;
 mod device_job;
+mod devices;
 mod explain;
 mod firmware;
 mod list;
@@ -39,12 +41,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge a hub
+    /// Judge a hub or an agent
     Test {
         #[command(subcommand)]
         role: test::Role,
     },
     /// Serve the reference hub until Ctrl-C or SIGTERM
+    ///
+    /// Without --mqtt, --mqtts, --http and --https all four are served on 127.0.0.1, at the ports 1883,
+    /// 8883, 8080 and 8443; with any of them, only those that are named. --lwm2m and --control are
+    /// served when they are named.
     Serve(serve::Options),
     /// Run the reference Device Update agent until SIGTERM or Ctrl-C
     Agent(Box<agent::Options>),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Format, Trouble, print_json, runtime, say};
+use super::{Done, Format, Trouble, print_json, runtime, say, tell};
 use crate::mutants::{self, Conditions, Entry, Kill};
 use crate::select::glob;
 use crate::target::patience;
@@ -19,7 +19,7 @@ pub(super) struct Options {
     every_case: bool,
     /// Factor on the time budgets, which are shorter than those of a run; doubled by itself while
     /// cases fail without a mutant on this machine
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience, allow_negative_numbers = true)]
     patience: f64,
     /// How to print the ledger
     #[arg(long, value_enum, default_value_t)]
@@ -27,14 +27,16 @@ pub(super) struct Options {
 }
 
 pub(super) fn mutants(options: &Options) -> Done {
-    let selected: Vec<Entry> =
-        mutants::all().filter(|mutant| matches(&options.filter, mutant)).collect();
+    let is_selected = |mutant: &Entry| terms(&options.filter).any(|term| matches(term, mutant));
+    let selected: Vec<Entry> = mutants::all().filter(is_selected).collect();
     if selected.is_empty() {
         return Err(Trouble::usage(format!(
             "no mutant matches the filter {:?}; see twinspec list mutants",
             options.filter
         )));
     }
+    let idle = terms(&options.filter).filter(|term| !mutants::all().any(|m| matches(term, &m)));
+    idle.for_each(|term| tell(&format!("--filter: no mutant matches {term:?}")));
     let runtime = runtime()?;
     let mut conditions = Conditions {
         twinspec: std::env::current_exe().map_err(Trouble::environment)?,
@@ -75,9 +77,10 @@ fn print_line(kill: &Kill) -> Result<(), Trouble> {
     }
 }
 
-fn matches(filter: &str, mutant: &Entry) -> bool {
-    filter.split([',', ' ']).filter(|term| !term.is_empty()).any(|term| {
-        glob(term, mutant.id)
-            || mutant.requirements.iter().any(|requirement| glob(term, requirement))
-    })
+fn terms(filter: &str) -> impl Iterator<Item = &str> {
+    filter.split([',', ' ']).filter(|term| !term.is_empty())
+}
+
+fn matches(term: &str, mutant: &Entry) -> bool {
+    glob(term, mutant.id) || mutant.requirements.iter().any(|requirement| glob(term, requirement))
 }

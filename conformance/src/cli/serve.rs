@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -11,39 +11,41 @@ use sha2::{Digest, Sha256};
 use twinspec_harness::clock::Clock;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
 use twinspec_harness::hub::{Listen, ReferenceHub};
+use twinspec_harness::tls::Trust;
 use twinspec_model::auth::DEFAULT_POLICIES;
 use twinspec_model::hub::{HubConfig, Throttles};
 use twinspec_model::identity::Identity;
 use twinspec_model::throttle::ThrottleRule;
 
-use super::{Done, Format, Signals, Trouble, print_json, say};
+use super::{Done, Format, Signals, Trouble, address, devices, print_json, say};
+use crate::report::output::check_file;
 
 /// The policy whose connection string is printed.
 const POLICY: &str = "iothubowner";
 
-/// What is served where. Without any address: the usual ports on 127.0.0.1.
+/// What is served where.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The hub's name in connection strings and in its certificate
     #[arg(long, value_name = "NAME", default_value = "localhost", value_parser = host_name)]
     hostname: String,
     /// MQTT over plain TCP, for example 127.0.0.1:1883; port 0 picks a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     mqtt: Option<SocketAddr>,
     /// MQTT over TLS, for example 127.0.0.1:8883
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     mqtts: Option<SocketAddr>,
     /// HTTP over plain TCP, for example 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     http: Option<SocketAddr>,
     /// HTTP over TLS, for example 127.0.0.1:8443
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     https: Option<SocketAddr>,
     /// LWM2M over CoAP over TLS for the device jobs of 2016, for example 127.0.0.1:5684
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     lwm2m: Option<SocketAddr>,
     /// The control interface, for example 127.0.0.1:9090; it has no credentials
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     control: Option<SocketAddr>,
     /// Authorities whose device certificates are trusted, PEM
     #[arg(long, value_name = "FILE")]
@@ -54,13 +56,15 @@ pub(super) struct Options {
     throttle: Vec<Throttled>,
     /// Jobs that may run at a time, as tiers limit them: 1 (Free, S1), 5 (S2), 10 (S3); any number
     /// by default
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     running_jobs: Option<NonZeroUsize>,
     /// Threads that serve: one answers a single client soonest, more serve many TLS clients faster
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one,
+        allow_negative_numbers = true)]
     threads: NonZeroUsize,
-    /// Devices to register: a number, or a file with one id a line (device or device/module)
-    #[arg(long, value_name = "N|FILE", default_value = "0")]
+    /// Devices to register: a number up to 100000, or a file with one id a line (device or
+    /// device/module)
+    #[arg(long, value_name = "N|FILE", default_value = "0", allow_negative_numbers = true)]
     devices: String,
     /// Any text; the same text gives the same keys again
     #[arg(long, value_name = "TEXT")]
@@ -106,9 +110,11 @@ impl Throttled {
             other => return Err(format!("{other:?}: {allowed}")),
         };
         let (rate, burst) = figures.split_once('/').unwrap_or((figures, figures));
-        let number = |text: &str| text.parse().map_err(|_| format!("{text:?}: {allowed}"));
-        let rule =
-            ThrottleRule { operations_per_second: number(rate)?, burst: number(burst)?.max(1) };
+        let number = |text: &str| match text.parse() {
+            Ok(figure) if figure >= 1 => Ok(figure),
+            _ => Err(format!("{text:?}: {allowed}, whole numbers from 1 on")),
+        };
+        let rule = ThrottleRule { operations_per_second: number(rate)?, burst: number(burst)? };
         Ok(Self { kind, rule })
     }
 
@@ -159,7 +165,11 @@ struct DeviceAnnouncement {
 }
 
 pub(super) fn serve(options: &Options) -> Done {
-    let identities = identities(&options.devices)?;
+    let identities = devices::identities(&options.devices).map_err(Trouble::usage)?;
+    check_burst(&options.throttle, identities.len())?;
+    if let Some(file) = &options.ca_file {
+        check_file(file).map_err(|error| unwritable(file, &error))?;
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(options.threads.get()).enable_all().build();
     runtime.map_err(Trouble::environment)?.block_on(run(options, identities))
@@ -186,9 +196,14 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     let default = std::env::temp_dir().join(format!("twinspec-ca-{}.pem", std::process::id()));
     let ca_file = options.ca_file.clone().unwrap_or_else(|| default.clone());
     let _removed_at_the_end = Temporary(options.ca_file.is_none().then_some(default));
-    std::fs::write(&ca_file, hub.ca_pem())
-        .map_err(|error| Trouble::environment(format!("{}: {error}", ca_file.display())))?;
-    let announcement = announce(options, &hub, ca_file, identities).await?;
+    std::fs::write(&ca_file, hub.ca_pem()).map_err(|error| match &options.ca_file {
+        Some(file) => unwritable(file, &error),
+        None => Trouble::environment(format!("{}: {error}", ca_file.display())),
+    })?;
+    let announcement = tokio::select! {
+        announcement = announce(options, &hub, ca_file, identities) => announcement?,
+        () = signals.next() => return Ok(0),
+    };
     match options.format {
         Format::Json => print_json(&announcement).map(drop)?,
         Format::Text => say(&text(&announcement))?,
@@ -197,40 +212,41 @@ async fn run(options: &Options, identities: Vec<Identity>) -> Done {
     Ok(0)
 }
 
+/// The devices are registered at once, and the hub throttles nobody less than itself.
+fn check_burst(throttle: &[Throttled], devices: usize) -> Result<(), Trouble> {
+    let burst = Throttled::all(throttle).registry.map(|rule| rule.burst);
+    match burst {
+        Some(burst) if usize::try_from(burst).is_ok_and(|burst| burst < devices) => {
+            Err(Trouble::usage(format!(
+                "--throttle registry: a burst of {burst} is too few for the {devices} devices of \
+                 --devices"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(ca_file: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::usage(format!("--ca-file {}: {error}", ca_file.display()))
+}
+
+/// Reads `--device-ca`, which must hold what handshakes can be checked with.
+fn device_authorities(path: &Path) -> Result<String, Trouble> {
+    let problem = |error| Trouble::usage(format!("--device-ca {}: {error}", path.display()));
+    let pem = std::fs::read_to_string(path).map_err(problem)?;
+    Trust::authorities(pem.as_bytes()).map_err(problem)?;
+    Ok(pem)
+}
+
 fn listen(options: &Options) -> Result<Listen, Trouble> {
     let Options { mqtt, mqtts, http, https, lwm2m, control, .. } = *options;
-    let device_authorities =
-        match &options.device_ca {
-            None => None,
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-                Trouble::usage(format!("--device-ca {}: {error}", path.display()))
-            })?),
-        };
+    let device_authorities = options.device_ca.as_deref().map(device_authorities).transpose()?;
     let usual = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
     let (mqtt, mqtts, http, https) = match (mqtt, mqtts, http, https) {
         (None, None, None, None) => (usual(1883), usual(8883), usual(8080), usual(8443)),
         some => some,
     };
     Ok(Listen { mqtt, mqtts, http, https, lwm2m, control, device_authorities })
-}
-
-/// Reads `--devices`.
-fn identities(text: &str) -> Result<Vec<Identity>, Trouble> {
-    if let Ok(count) = text.parse::<u32>() {
-        return Ok((1..=count).map(|n| Identity::device(format!("device-{n}"))).collect());
-    }
-    let content = std::fs::read_to_string(text).map_err(|error| {
-        Trouble::usage(format!(
-            "--devices {text:?} is neither a number nor a readable file: {error}"
-        ))
-    })?;
-    let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-    Ok(lines
-        .map(|line| match line.split_once('/') {
-            None => Identity::device(line),
-            Some((device, module)) => Identity::module(device, module),
-        })
-        .collect())
 }
 
 async fn announce(
@@ -243,6 +259,8 @@ async fn announce(
         |holder, key| ConnectionString { host: options.hostname.clone(), holder, key }.to_string();
     let mut devices = Vec::new();
     for identity in identities {
+        // A signal is heard in between.
+        tokio::task::yield_now().await;
         let key = hub.register(&identity).await.map_err(Trouble::usage)?;
         devices.push(DeviceAnnouncement {
             device_id: identity.device.clone(),
@@ -307,6 +325,10 @@ impl Drop for Temporary {
             let _gone_either_way = std::fs::remove_file(path);
         }
     }
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number from 1 on".to_owned())
 }
 
 /// Reads `--hostname`: letters, digits and hyphens in labels between dots.

@@ -7,6 +7,7 @@ use clap::Args;
 use super::Trouble;
 use crate::agent_profile::AgentProfile;
 use crate::bench::agent::firmware::Pattern;
+use crate::bench::agent::firmware::words::SPELLINGS;
 use crate::case::{Case, Group, Role};
 use crate::profile::Profile;
 use crate::target::{Parts, Target};
@@ -40,11 +41,31 @@ impl AgentOptions {
             (None, true) => match self.pattern {
                 None => return Subject::reference_agent(),
                 Some(pattern) => {
-                    return Subject::reference_device(pattern, self.spelling.as_deref());
+                    let spelling = self.spelling.as_deref();
+                    check_spelling(pattern, spelling)?;
+                    return Subject::reference_device(pattern, spelling);
                 }
             },
         };
         Ok(Subject::Agent(Box::new(profile)))
+    }
+}
+
+/// Looks whether `--spelling` goes with `--pattern`, in the words of the command line.
+fn check_spelling(pattern: Pattern, spelling: Option<&str>) -> Result<(), Trouble> {
+    let names: Vec<&str> = SPELLINGS.iter().map(|words| words.name).collect();
+    let allowed = names.join(", ");
+    match (pattern, spelling) {
+        (Pattern::DirectMethod, None) => Err(Trouble::usage(format!(
+            "--pattern direct-method needs --spelling, one of {allowed}"
+        ))),
+        (Pattern::DirectMethod, Some(name)) if !names.contains(&name) => {
+            Err(Trouble::usage(format!("--spelling {name}: allowed are {allowed}")))
+        }
+        (Pattern::TwinJob | Pattern::DirectMethod2018, Some(_)) => {
+            Err(Trouble::usage("--spelling is for --pattern direct-method"))
+        }
+        _ => Ok(()),
     }
 }
 

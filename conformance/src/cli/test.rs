@@ -1,6 +1,5 @@
 //! `twinspec` and `twinspec test hub`.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,23 +10,24 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
 use twinspec_harness::connection_string::{ConnectionString, Holder};
-use twinspec_harness::endpoint::{Endpoint, Scheme};
+use twinspec_harness::endpoint::Endpoint;
 use twinspec_harness::tls::Trust;
 use twinspec_harness::trace;
 
 use super::subject::{AgentOptions, Rules, Subject};
-use super::{Done, Signals, Trouble, print, runtime, say, tell};
+use super::{Done, Signals, Trouble, address, print, runtime, say, tell};
 use crate::bench::{Leftovers, REAL_TIME_MAX};
 use crate::case::{self, Need};
 use crate::known::KnownFailures;
 use crate::preflight;
 use crate::profile::Profile;
 use crate::report::output::{ReportFile, check_file};
-use crate::report::{Conformance, Report, terminal};
+use crate::report::{Conformance, Differing, Repeated, Report, Runs, terminal};
 use crate::run::{self, Selected};
-use crate::select::{Filter, Shard};
+use crate::select::{Filter, Shard, matches};
 use crate::target::{Parts, Target, patience};
-use crate::verdict::{Outcome, Verdict};
+use crate::text::counted;
+use crate::verdict::Outcome;
 
 /// How long the removal of leftovers may take after a run or Ctrl-C.
 const CLEAN_UP: Duration = Duration::from_secs(10);
@@ -56,13 +56,13 @@ pub(super) enum Role {
 #[derive(Debug, Args)]
 pub(super) struct HubOptions {
     /// Device-facing endpoint, mqtts:// or on loopback mqtt:// [default: the host, port 8883]
-    #[arg(long, value_name = "URL", env = "TWINSPEC_MQTT")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_MQTT", value_parser = address::mqtt)]
     mqtt: Option<Endpoint>,
     /// Back-end endpoint, https:// or on loopback http:// [default: the host, port 443]
-    #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_HTTP", value_parser = address::http)]
     http: Option<Endpoint>,
     /// The hub's control interface, http:// (harness/CONTROL.md)
-    #[arg(long, value_name = "URL", env = "TWINSPEC_CONTROL")]
+    #[arg(long, value_name = "URL", env = "TWINSPEC_CONTROL", value_parser = address::http)]
     control: Option<Endpoint>,
     /// Nobody else uses the hub: allow cases that change what belongs to all
     #[arg(long)]
@@ -98,16 +98,16 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
     /// Seed of the order in which cases run [default: a random one, which is printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Run N times and list verdicts that differ
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     repeat: u32,
     /// Factor on every time budget
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience, allow_negative_numbers = true)]
     patience: f64,
     /// Cases that run at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), allow_negative_numbers = true)]
     jobs: u32,
     /// Write a report; json or junit; may be given several times
     #[arg(long, value_name = "FORMAT=PATH")]
@@ -143,6 +143,8 @@ pub(super) fn test(role: &Role) -> Done {
     };
     let rules = Rules { dedicated: hub.dedicated_hub, takes_time: !hub.no_slow };
     let parts = parts(hub)?.map(Box::new);
+    let host = parts.as_ref().map(|parts| parts.credentials.host.as_str());
+    profile.check_pool(host).map_err(Trouble::usage)?;
     start(vec![Subject::Hub { parts, rules, profile: Box::new(profile) }], run)
 }
 
@@ -167,9 +169,6 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
              with all rights, with SharedAccessKeyName"
         )));
     }
-    check_scheme("--mqtt", hub.mqtt.as_ref(), [Scheme::Mqtt, Scheme::Mqtts])?;
-    check_scheme("--http", hub.http.as_ref(), [Scheme::Http, Scheme::Https])?;
-    check_scheme("--control", hub.control.as_ref(), [Scheme::Http, Scheme::Https])?;
     let trust = match &hub.ca {
         None => Trust::machine().map_err(Trouble::environment)?,
         Some(path) => Trust::file(path).map_err(Trouble::usage)?,
@@ -183,19 +182,6 @@ fn parts(hub: &HubOptions) -> Result<Option<Parts>, Trouble> {
     }))
 }
 
-fn check_scheme(
-    flag: &str,
-    endpoint: Option<&Endpoint>,
-    allowed: [Scheme; 2],
-) -> Result<(), Trouble> {
-    match endpoint {
-        Some(endpoint) if !allowed.contains(&endpoint.scheme) => Err(Trouble::usage(
-            format!("{flag} {endpoint}: allowed are {allowed:?}").to_lowercase(),
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let known = match &options.known_failures {
         None => KnownFailures::default(),
@@ -205,20 +191,23 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
     let is_judged = |group: &case::Group, case: &case::Case| {
         subjects.iter().any(|subject| subject.is_judged_by(group, case))
     };
-    let mut cases: Vec<Selected> = case::all()
-        .filter(|(group, case)| is_judged(group, case) && filter.selects(group, case))
-        .collect();
+    let judging: Vec<Selected> =
+        case::all().filter(|(group, case)| is_judged(group, case)).collect();
+    let selected = judging.iter().filter(|(group, case)| filter.selects(group, case));
+    let mut cases: Vec<Selected> = selected.copied().collect();
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
             "no case matches the filter {:?}; see twinspec list cases",
             options.filter
         )));
     }
+    let idle = filter.terms().filter(|term| !judging.iter().any(|(g, c)| matches(term, g, c)));
+    idle.for_each(|term| tell(&format!("--filter: no case matches {term:?}")));
     let matching = cases.len();
     cases.retain(|(_, case)| options.shard.is_none_or(|shard| shard.holds(case.id)));
     if cases.is_empty() {
         return Err(Trouble::usage(format!(
-            "none of the {matching} cases that match the filter {:?} is in this shard",
+            "none of the cases that match the filter {:?} is in this shard; there are {matching}",
             options.filter
         )));
     }
@@ -239,6 +228,10 @@ fn start(subjects: Vec<Subject>, options: &RunOptions) -> Done {
         }
         run_all(plans, options, &known).await
     })
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// Checks that what the run is to write can be written, before hours of work depend on it.
@@ -288,7 +281,7 @@ async fn run_all(
     let mut stop = listen(&plans)?;
     for Plan { target, .. } in plans.iter().filter(|plan| !plan.target.is_embedded()) {
         tokio::select! {
-            looked = preflight::check(target) => looked.map_err(Trouble::environment)?,
+            looked = preflight::check_and_tell(target, tell) => looked.map_err(Trouble::environment)?,
             () = stopped(&mut stop) => {
                 return Err(Trouble::environment("broken off before the first case"));
             }
@@ -341,7 +334,7 @@ async fn repeat(
     seed: u64,
     stop: watch::Receiver<bool>,
 ) -> Done {
-    let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    let mut runs = Runs::default();
     let mut worst = Conformance::Conformant;
     let names: Vec<&str> = plans.iter().map(|plan| plan.target.name.as_str()).collect();
     let selected: usize = plans.iter().map(|plan| plan.cases.len()).sum();
@@ -355,9 +348,6 @@ async fn repeat(
         for plan in plans {
             outcomes.extend(run_once(plan, options, stop.clone()).await);
         }
-        for ((_, case), outcome) in &outcomes {
-            verdicts.entry(case.id).or_default().push(outcome.verdict);
-        }
         let traces = options.traces.as_ref();
         let traced = traces.map_or(Ok(()), |folder| write_traces(folder, &outcomes));
         let not_run = selected.saturating_sub(outcomes.len());
@@ -365,6 +355,8 @@ async fn repeat(
         report.not_run = not_run;
         report.left_behind = tidy_up(plans).await;
         report.set_up_errors = plans.iter().map(|plan| plan.target.bears.take_unwell()).sum();
+        runs.add(&report);
+        report.repeated = runs.repeated();
         let printed = print(&terminal::render(&report));
         // One that cannot be written keeps none of the others from it.
         let written: Vec<_> = options.report.iter().map(|file| file.write(&report)).collect();
@@ -372,8 +364,11 @@ async fn repeat(
         written.into_iter().collect::<Result<(), _>>().map_err(Trouble::environment)?;
         worst = worst.max(report.conformance());
     }
-    if options.repeat > 1 && tell_differences(&verdicts)? {
-        worst = worst.max(Conformance::Unknown);
+    if let Some(repeated) = runs.repeated() {
+        tell_differences(&repeated)?;
+        if !repeated.differing.is_empty() {
+            worst = worst.max(Conformance::Unknown);
+        }
     }
     Ok(worst.exit_code())
 }
@@ -403,26 +398,25 @@ async fn run_once(
 
 /// Says why a run takes minutes, before it does.
 fn announce_slow(cases: usize) {
-    if cases > 0 {
-        let minutes = REAL_TIME_MAX.as_secs() / 60;
-        tell(&format!(
-            "{cases} slow cases wait in real time, up to {minutes} minutes each and all \
-             at once; --control URL makes them fast, --no-slow leaves them out"
-        ));
-    }
+    let who = match cases {
+        0 => return,
+        1 => "1 slow case waits".to_owned(),
+        more => format!("{more} slow cases wait"),
+    };
+    let minutes = REAL_TIME_MAX.as_secs() / 60;
+    tell(&format!(
+        "{who} in real time, up to {minutes} minutes each and all at once; --control URL makes them \
+         fast, --no-slow leaves them out"
+    ));
 }
 
-/// Prints the verdicts that differ between runs; `true` when there are any.
-fn tell_differences(verdicts: &BTreeMap<&str, Vec<Verdict>>) -> Result<bool, Trouble> {
-    let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
-    let different: Vec<_> = verdicts.iter().filter(|(_, verdicts)| differs(verdicts)).collect();
-    let runs = verdicts.values().map(Vec::len).max().unwrap_or(0);
-    for (case, verdicts) in &different {
+/// Prints the verdicts that differ between runs.
+fn tell_differences(Repeated { runs, differing }: &Repeated) -> Result<(), Trouble> {
+    for Differing { id, verdicts } in differing {
         let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
-        say(&format!("differs: {case}: {}", names.join(", ")))?;
+        say(&format!("differs: {id}: {}", names.join(", ")))?;
     }
-    say(&format!("{runs} runs, {} cases with differing verdicts", different.len()))?;
-    Ok(!different.is_empty())
+    say(&format!("{runs} runs, {} with differing verdicts", counted(differing.len(), "case")))
 }
 
 fn write_traces(folder: &Path, outcomes: &[(Selected, Outcome)]) -> Result<(), Trouble> {

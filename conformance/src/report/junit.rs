@@ -6,6 +6,7 @@ use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, Tes
 
 use super::{CaseRecord, Report};
 use crate::report::terminal;
+use crate::text::counted;
 use crate::verdict::Verdict;
 
 /// The report as JUnit XML: a suite for each role and subject.
@@ -32,7 +33,7 @@ pub fn render(report: &Report) -> Result<String, quick_junit::SerializeError> {
 fn broken_off(not_run: usize) -> TestSuite {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status.set_type("broken-off");
-    status.set_message(format!("broken off: {not_run} cases were not run to their end"));
+    status.set_message(format!("broken off: {} not run to the end", counted(not_run, "case")));
     let mut suite = TestSuite::new("twinspec");
     suite.add_test_case(TestCase::new("run", status));
     suite

@@ -46,6 +46,56 @@ pub struct Report {
     /// tried again. Left out when it never did.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub set_up_errors: usize,
+    /// What all runs so far came to, of which this report is the last; left out for a single one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repeated: Option<Repeated>,
+}
+
+/// What several runs of the same cases came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repeated {
+    /// How many runs there were.
+    pub runs: usize,
+    /// The cases that did not always come to the same verdict.
+    pub differing: Vec<Differing>,
+}
+
+/// A case that did not always come to the same verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Differing {
+    /// The case.
+    pub id: String,
+    /// Its verdicts in the order of the runs.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// The verdicts of all runs.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    runs: usize,
+    verdicts: BTreeMap<String, Vec<Verdict>>,
+}
+
+impl Runs {
+    /// Adds the verdicts of one more run.
+    pub fn add(&mut self, report: &Report) {
+        self.runs += 1;
+        for case in &report.cases {
+            self.verdicts.entry(case.id.clone()).or_default().push(case.verdict);
+        }
+    }
+
+    /// What they came to, if there was more than one.
+    #[must_use]
+    pub fn repeated(&self) -> Option<Repeated> {
+        let differs = |verdicts: &[Verdict]| verdicts.iter().any(|v| Some(v) != verdicts.first());
+        let differing = self.verdicts.iter().filter(|(_, verdicts)| differs(verdicts));
+        let differing = differing
+            .map(|(id, verdicts)| Differing { id: id.clone(), verdicts: verdicts.clone() });
+        (self.runs > 1).then(|| Repeated { runs: self.runs, differing: differing.collect() })
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like that")]
@@ -166,6 +216,7 @@ impl Report {
             left_behind: Vec::new(),
             not_run: 0,
             set_up_errors: 0,
+            repeated: None,
         }
     }
 
@@ -242,5 +293,34 @@ fn record(known: &KnownFailures, (group, case): Selected, outcome: Outcome) -> C
         duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         findings: outcome.findings,
         trace: if outcome.verdict == Verdict::Pass { Vec::new() } else { outcome.trace },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn run_of(verdicts: [Verdict; 2]) -> Report {
+        let outcome = |verdict| Outcome {
+            verdict,
+            findings: Vec::new(),
+            trace: Vec::new(),
+            duration: Duration::ZERO,
+        };
+        let outcomes = crate::case::all().zip(verdicts.map(outcome)).collect();
+        Report::new("a hub", 1, &KnownFailures::default(), outcomes)
+    }
+
+    #[test]
+    fn several_runs_tell_which_verdicts_differ() {
+        let mut runs = Runs::default();
+        runs.add(&run_of([Verdict::Pass, Verdict::Pass]));
+        assert_eq!(runs.repeated(), None, "one run is not repeated");
+        runs.add(&run_of([Verdict::Pass, Verdict::Fail]));
+        let id = crate::case::all().nth(1).unwrap().1.id.to_owned();
+        let differing = vec![Differing { id, verdicts: vec![Verdict::Pass, Verdict::Fail] }];
+        assert_eq!(runs.repeated(), Some(Repeated { runs: 2, differing }));
     }
 }

@@ -50,8 +50,9 @@ impl ReportFile {
     /// Whether `other` is written to the same file.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
-        self.path == other.path
+        real(&self.path) == real(&other.path)
     }
+
     /// Writes `report`.
     ///
     /// # Errors
@@ -67,6 +68,15 @@ impl ReportFile {
     fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("report {}: {error}", self.path.display()))
     }
+}
+
+/// The one name of the file at `path`, which need not be there yet.
+fn real(path: &Path) -> PathBuf {
+    let folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(folder).unwrap_or_else(|| path.to_owned())
 }
 
 /// Checks that a file can be written at `path`, without changing it.
@@ -89,6 +99,27 @@ pub fn check_file(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_file_has_one_name() {
+        let folder = std::env::temp_dir().join(format!("twinspec-names-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        std::os::unix::fs::symlink(&folder, folder.join("link")).unwrap();
+        std::fs::write(folder.join("old"), "").unwrap();
+        std::os::unix::fs::symlink(folder.join("old"), folder.join("alias")).unwrap();
+        let report = |name: &str| ReportFile { format: Format::Json, path: folder.join(name) };
+        for (one, other, same) in [
+            ("new", "./new", true),
+            ("new", "deep/../new", true),
+            ("new", "link/new", true),
+            ("old", "alias", true),
+            ("new", "old", false),
+            ("new", "deep/new", false),
+        ] {
+            assert_eq!(report(one).is_same_file(&report(other)), same, "{one} {other}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_check_changes_nothing() {

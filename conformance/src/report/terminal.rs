@@ -1,13 +1,14 @@
 //! What a person reads after a run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
 use twinspec_harness::trace::{Event, Message, Record};
 
 use super::{CaseRecord, Conformance, Report, Summary};
 use crate::requirement;
+use crate::text::counted;
 use crate::verdict::{Finding, Verdict};
 
 /// Events shown before a finding.
@@ -18,6 +19,9 @@ const WROTE_LENGTH: usize = 3;
 
 /// Characters of a topic or body shown in a trace line.
 const LINE_LENGTH: usize = 160;
+
+/// The narrowest column of the table.
+const CELL: usize = 6;
 
 /// The whole report as text with ANSI styles; the stream strips them where nobody wants them.
 #[must_use]
@@ -143,16 +147,22 @@ fn table(report: &Report) -> String {
         .into_iter()
         .filter(|verdict| *verdict == Verdict::Pass || report.summary.count(*verdict) > 0)
         .collect();
-    let names: Vec<String> = shown.iter().map(|v| format!("{:>15}", v.name())).collect();
+    let names: Vec<String> = shown.iter().map(|v| column(*v, v.name())).collect();
     let bold = Style::new().bold();
     let mut text = format!("{bold}{:<44}{}{bold:#}\n", "subject", names.concat());
     for ((subject, _), (title, summary)) in &rows {
         let counts: Vec<String> =
-            shown.iter().map(|verdict| format!("{:>15}", summary.count(*verdict))).collect();
+            shown.iter().map(|verdict| column(*verdict, summary.count(*verdict))).collect();
         let name = format!("{subject}: {title}");
         let _infallible = writeln!(text, "{name:<44}{}", counts.concat());
     }
     text
+}
+
+/// A cell of the table below the name of `verdict`, with room before it.
+fn column(verdict: Verdict, cell: impl Display) -> String {
+    let width = verdict.name().len().max(CELL) + 2;
+    format!("{cell:>width$}")
 }
 
 /// Why cases were not run, with how many there were.
@@ -182,8 +192,9 @@ fn set_up_errors(report: &Report) -> String {
     match report.set_up_errors {
         0 => String::new(),
         count => format!(
-            "not well: {count} times the hub answered 5xx to what only prepared a case; that was \
-             tried again\n"
+            "not well: {} the hub answered 5xx to what only prepared a case; that was \
+             tried again\n",
+            counted(count, "time")
         ),
     }
 }
@@ -210,9 +221,9 @@ fn family_of(case: &CaseRecord) -> (usize, String) {
 }
 
 fn closing(report: &Report) -> String {
-    let counted = Verdict::ALL.into_iter().filter(|verdict| report.summary.count(*verdict) > 0);
+    let present = Verdict::ALL.into_iter().filter(|verdict| report.summary.count(*verdict) > 0);
     let counts: Vec<String> =
-        counted.map(|verdict| format!("{} {verdict}", report.summary.count(verdict))).collect();
+        present.map(|verdict| format!("{} {verdict}", report.summary.count(verdict))).collect();
     let (style, word) = match report.conformance() {
         Conformance::Conformant => (AnsiColor::Green.on_default().bold(), "CONFORMANT"),
         Conformance::NotConformant => (AnsiColor::Red.on_default().bold(), "NOT CONFORMANT"),
@@ -222,8 +233,8 @@ fn closing(report: &Report) -> String {
         Conformance::Unknown => (AnsiColor::Yellow.on_default().bold(), "NO VERDICT"),
     };
     format!(
-        "\n{style}{word}{style:#}: {} cases against {}: {} (seed {})\n",
-        report.cases.len(),
+        "\n{style}{word}{style:#}: {} against {}: {} (seed {})\n",
+        counted(report.cases.len(), "case"),
         report.target,
         counts.join(", "),
         report.seed
