@@ -10,11 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 use twinspec_harness::trace::{Record, Recorder};
 
-use crate::bench::{Bench, Leftovers, remove};
+use crate::bench::{Again, Bench, Leftovers, Reserved, remove};
 use crate::case::{Body, Case, Group};
 use crate::hindrance::Hindrance;
 use crate::pace::Courtesy;
-use crate::pool::Lent;
 use crate::preflight;
 use crate::target::Target;
 use crate::verdict::{Checked, Finding, Outcome, Stop, Verdict};
@@ -234,11 +233,11 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
         return finish(Ended::Stopped(Vec::new(), Stop::Unsupported(reason)), Vec::new());
     }
     let mut attempt = 0;
-    let mut reserved = Vec::new();
+    let mut reserved = Reserved::default();
     loop {
         let tried = try_case(&target, case, leftovers, std::mem::take(&mut reserved)).await;
-        if tried.is_crowded {
-            reserved = target.pool.take_all().await;
+        if let Some(again) = tried.again {
+            reserved = reserve(&target, again).await;
             continue;
         }
         let hindrance = tried.hindrance;
@@ -253,13 +252,26 @@ pub async fn run_case(target: &Arc<Target>, case: &'static Case, leftovers: &Lef
     }
 }
 
+/// Waits for what a case is to be run again with, while it has nothing that others want.
+async fn reserve(target: &Target, again: Again) -> Reserved {
+    match again {
+        Again::WithAllDevices => {
+            Reserved { devices: target.pool.take_all().await, ..Reserved::default() }
+        }
+        Again::WithJobTurn => {
+            let turn = Arc::clone(&target.job_turns).acquire_owned().await;
+            Reserved { job_turn: turn.ok(), ..Reserved::default() }
+        }
+    }
+}
+
 /// What came of running a case once.
 struct Tried {
     outcome: Outcome,
     /// What may well not hinder it when it is run again.
     hindrance: Option<Hindrance>,
-    /// Whether it needs the devices of the pool that others have: with all of them, it never does.
-    is_crowded: bool,
+    /// What it needs to be run again, which it has not been to its end.
+    again: Option<Again>,
 }
 
 /// Runs the body of a case once and removes what it registered.
@@ -267,7 +279,7 @@ async fn try_case(
     target: &Arc<Target>,
     case: &'static Case,
     leftovers: &Leftovers,
-    reserved: Vec<Lent>,
+    reserved: Reserved,
 ) -> Tried {
     let began = Instant::now();
     let bench = Bench::new(Arc::clone(target), leftovers.clone()).with(reserved);
@@ -278,7 +290,7 @@ async fn try_case(
     let recorder = bench.recorder.clone();
     let trace = recorder.records();
     bench.clean_up().await;
-    let is_crowded = bench.is_crowded();
+    let again = bench.again();
     let (findings, checked) = bench.into_findings();
     let ended = match result {
         Some(Ok(())) => Ended::Whole(findings, checked),
@@ -291,7 +303,7 @@ async fn try_case(
     target.bears.count(courtesy.recovered());
     let outcome = conclude(case, ended, trace, began.elapsed());
     let hindrance = Hindrance::of(case, &courtesy, &outcome);
-    Tried { outcome, hindrance, is_crowded }
+    Tried { outcome, hindrance, again }
 }
 
 /// Runs a body for at most `budget`, not counting the time that it waits on purpose.

@@ -409,3 +409,25 @@ async fn cases_that_need_two_devices_of_a_pool_do_not_block_each_other() {
     assert!(late.is_empty(), "{late:?}");
     assert!(!with(&outcomes, Verdict::Pass).is_empty());
 }
+
+#[tokio::test]
+async fn devices_do_not_wait_for_the_turn_of_their_case() {
+    let hub = hub(Throttles::default()).await;
+    let mut target = target(&hub, "iothubowner", Profile::default());
+    // A case keeps its devices for 3 s.
+    target.patience = 0.05;
+    let target = Arc::new(target);
+    let taken = Arc::clone(&target.job_turns).acquire_owned().await.unwrap();
+    let long = std::time::Duration::from_secs(4);
+    let (cases, leftovers) = (select("job-twin-notified"), Leftovers::default());
+    let (outcomes, ()) = tokio::join!(run::run(&target, &cases, 1, &leftovers, |_, _| {}), async {
+        tokio::time::sleep(long).await;
+        drop(taken);
+    });
+    let late = with(&outcomes, Verdict::Inconclusive);
+    assert_eq!(with(&outcomes, Verdict::Pass).len(), outcomes.len(), "{late:?}");
+    let (_, first) = outcomes.first().unwrap();
+    assert!(first.duration >= long, "it had its turn");
+    let span = std::time::Duration::from_micros(first.trace.last().unwrap().at_us);
+    assert!(span < long, "its devices were there for {span:?}");
+}

@@ -138,6 +138,7 @@ impl Bench {
             }
             Stop::Inconclusive(format!("cannot connect to {}: {error}", target.mqtt))
         })?;
+        self.has_connected = true;
         Ok(self.connection(device))
     }
 

@@ -1,19 +1,24 @@
 //! Jobs of a back end: created, followed to their end, with the rows of their devices.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use twinspec_harness::operator::Answer;
 use twinspec_model::wire::percent;
 
-use super::{Bench, IfMatch, Leftover, VISIBLE, remove};
+use super::{Bench, IfMatch, Leftover, TURN_MAX, VISIBLE, remove};
 use crate::verdict::{Checked, Stop};
 
 /// How long a job may take that has nothing to wait for: seconds were seen (jobs.md § 4).
 const JOB_END: Duration = Duration::from_secs(60);
+
+/// How long a case keeps connections, or devices of a pool, while it waits for its turn.
+const KEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Every state of a job (JOB-031).
 const STATUSES: [&str; 9] = [
@@ -219,15 +224,24 @@ impl Bench {
     /// Waits until this case may have jobs; other cases wait until it is over. That does not count
     /// against the case's own time, for those before it are bounded.
     ///
+    /// Connections, and devices that others may want, are not kept for long: the case is then run
+    /// again when it has its turn.
+    ///
     /// # Errors
     /// [`Stop::Inconclusive`] when the others take too long.
     pub async fn job_turn(&self) -> Checked {
-        let turn = async {
-            let turn = Arc::clone(&self.target.job_turns).acquire_owned();
-            let turn = self.turn("have jobs", turn).await?;
-            turn.map_err(|error| Stop::Harness(error.to_string()))
+        self.job_turn.get_or_try_init(|| self.next_job_turn()).await.map(drop)
+    }
+
+    async fn next_job_turn(&self) -> Checked<OwnedSemaphorePermit> {
+        let keeps = self.has_connected || !self.borrowed.is_empty();
+        let most = if keeps { self.budget(KEEP_MAX) } else { TURN_MAX };
+        let turn = Arc::clone(&self.target.job_turns).acquire_owned();
+        let Some(turn) = self.courtesy.during(most, turn).await else {
+            self.is_late.store(keeps, Ordering::Relaxed);
+            return Err(Stop::Inconclusive(format!("no turn to have jobs within {most:?}")));
         };
-        self.job_turn.get_or_try_init(|| turn).await.map(drop)
+        turn.map_err(|error| Stop::Harness(error.to_string()))
     }
 
     /// Cancels what still waits for its start.

@@ -17,6 +17,7 @@ mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,6 +114,24 @@ impl Leftovers {
     }
 }
 
+/// What a case is given before it begins: waiting for it in between would keep it from others.
+#[derive(Debug, Default)]
+pub(crate) struct Reserved {
+    /// Devices of the pool.
+    pub(crate) devices: Vec<Lent>,
+    /// The turn to have jobs.
+    pub(crate) job_turn: Option<OwnedSemaphorePermit>,
+}
+
+/// What a case is to be run again with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// All devices of the pool: others had those that it wanted besides its own.
+    WithAllDevices,
+    /// The turn to have jobs: its devices could wait no longer.
+    WithJobTurn,
+}
+
 /// The bench of one case.
 pub struct Bench {
     pub(crate) target: Arc<Target>,
@@ -127,6 +146,10 @@ pub struct Bench {
     borrowed: Vec<Lent>,
     /// Devices of the pool that the case was given beforehand.
     reserved: Vec<Lent>,
+    /// Whether a device of the case has had a connection.
+    has_connected: bool,
+    /// Whether the case waited for its turn to have jobs for longer than its devices bear.
+    is_late: AtomicBool,
     /// Whether the case wanted a further device while others had all that were left.
     is_crowded: bool,
     /// Ids of jobs that may wait for their start.
@@ -164,6 +187,8 @@ impl Bench {
             mine: Vec::new(),
             borrowed: Vec::new(),
             reserved: Vec::new(),
+            has_connected: false,
+            is_late: AtomicBool::new(false),
             is_crowded: false,
             jobs: Vec::new(),
             job_turn: OnceCell::new(),
@@ -179,10 +204,11 @@ impl Bench {
         Self { about: requirements, ..self }
     }
 
-    /// The same bench with devices of the pool that it need not wait for.
+    /// The same bench with what the case need not wait for.
     #[must_use]
-    pub(crate) fn with(self, reserved: Vec<Lent>) -> Self {
-        Self { reserved, ..self }
+    pub(crate) fn with(self, reserved: Reserved) -> Self {
+        let job_turn = OnceCell::new_with(reserved.job_turn);
+        Self { reserved: reserved.devices, job_turn, ..self }
     }
 
     /// Registers a device of this case's own, or borrows one from the profile's pool.
@@ -273,9 +299,12 @@ impl Bench {
         })
     }
 
-    /// Whether the case ended because others had the devices that it wanted besides its own.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.is_crowded
+    /// Whether the case ended because others had what it wanted besides its own.
+    pub(crate) fn again(&self) -> Option<Again> {
+        if self.is_crowded {
+            return Some(Again::WithAllDevices);
+        }
+        self.is_late.load(Ordering::Relaxed).then_some(Again::WithJobTurn)
     }
 
     /// A device of the pool with an empty twin.
