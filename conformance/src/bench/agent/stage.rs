@@ -90,6 +90,18 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The request id, when the twin was asked for.
+    #[must_use]
+    pub fn twin_request(&self) -> Option<String> {
+        let Self::Packet(Packet::Publish(publish)) = self else { return None };
+        match DeviceTopic::parse(&publish.topic) {
+            Some(DeviceTopic::TwinGet { rid }) => Some(rid),
+            _ => None,
+        }
+    }
+}
+
 /// Decides what happens to what an agent does.
 pub type Steer = Box<dyn FnMut(&What) -> Treatment + Send>;
 

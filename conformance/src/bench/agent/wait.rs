@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 use twinspec_model::wire::mqtt::{Connect, Packet};
-use twinspec_model::wire::topic::DeviceTopic;
 
 use super::report::Report;
 use super::stage::{Seen, What};
@@ -164,13 +163,7 @@ impl AgentBench<'_> {
     /// # Errors
     /// Blames `requirement` when it does not.
     pub async fn reads_twin(&mut self, requirement: &'static str) -> Checked {
-        let reads = |seen: &Seen| match &seen.what {
-            What::Packet(Packet::Publish(publish)) => {
-                matches!(DeviceTopic::parse(&publish.topic), Some(DeviceTopic::TwinGet { .. }))
-                    .then_some(())
-            }
-            _ => None,
-        };
+        let reads = |seen: &Seen| seen.what.twin_request().map(drop);
         self.see(requirement, "a request for the twin", BACK, reads).await
     }
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use twinspec_model::wire::mqtt::{Packet, Publish};
-use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
+use twinspec_model::wire::topic::HubTopic;
 
 use super::super::SCRIPTED;
 use super::session::deploy_while_away;
 use crate::agent_body;
 use crate::bench::agent::deploy::remove;
-use crate::bench::agent::{AgentBench, BACK, Phase, Script, Treatment, What};
+use crate::bench::agent::{AgentBench, BACK, Phase, Script, Treatment};
 use crate::case::Case;
 use crate::verdict::{Checked, Stop};
 
@@ -40,15 +40,6 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// The request id of a request for the twin.
-fn twin_request(what: &What) -> Option<String> {
-    let What::Packet(Packet::Publish(publish)) = what else { return None };
-    match DeviceTopic::parse(&publish.topic) {
-        Some(DeviceTopic::TwinGet { rid }) => Some(rid),
-        _ => None,
-    }
-}
-
 async fn notified_before_twin(agent: &mut AgentBench<'_>) -> Checked {
     agent.start().await?;
     let script = Script::good("meanwhile");
@@ -58,7 +49,7 @@ async fn notified_before_twin(agent: &mut AgentBench<'_>) -> Checked {
     let body = json!({ "site": "north", "$version": version }).to_string();
     let topic = HubTopic::Desired { version }.to_topic();
     let mut notification = Some(Packet::Publish(Publish::at_most_once(topic, body)));
-    agent.steer(move |what| match twin_request(what).and_then(|_| notification.take()) {
+    agent.steer(move |what| match what.twin_request().and_then(|_| notification.take()) {
         Some(notification) => Treatment::After(notification),
         None => Treatment::Pass,
     });
@@ -127,7 +118,7 @@ fn lose_first_request(agent: &AgentBench<'_>) -> Arc<Mutex<Option<String>>> {
     let lost = Arc::clone(&request);
     agent.steer(move |what| {
         let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
-        match twin_request(what) {
+        match what.twin_request() {
             Some(rid) if lost.is_none() => {
                 *lost = Some(rid);
                 Treatment::Lose

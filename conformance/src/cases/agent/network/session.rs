@@ -2,7 +2,7 @@
 
 use twinspec_model::auth::SasToken;
 use twinspec_model::wire::mqtt::{Connect, Packet, Publish};
-use twinspec_model::wire::topic::{DeviceTopic, HubTopic};
+use twinspec_model::wire::topic::HubTopic;
 use twinspec_model::wire::username::UserName;
 
 use super::super::SCRIPTED;
@@ -139,14 +139,9 @@ async fn twin_withheld(agent: &mut AgentBench<'_>, status: Option<u16>) -> Check
     agent.start().await?;
     let mut first = true;
     agent.steer(move |what| {
-        let rid = match what {
-            What::Packet(Packet::Publish(publish)) => match DeviceTopic::parse(&publish.topic) {
-                Some(DeviceTopic::TwinGet { rid }) if first => rid,
-                _ => return Treatment::Pass,
-            },
-            _ => return Treatment::Pass,
+        let Some(rid) = what.twin_request().filter(|_| std::mem::take(&mut first)) else {
+            return Treatment::Pass;
         };
-        first = false;
         match status {
             None => Treatment::Lose,
             Some(status) => {
